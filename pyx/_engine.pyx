@@ -1,0 +1,484 @@
+"""The time loop of the recurrent layers; knows arrays and cells, no layer and no file format.
+
+A `Plan` holds one cell's weights. `Plan.run` takes a batch through all its time steps without the
+GIL: rows in blocks, steps in chunks whose input projection stays in cache, then for each step one
+product with the recurrent kernel and one pass of the gates.
+"""
+
+import os
+
+import numpy as np
+
+cimport numpy as cnp
+from cpython.pycapsule cimport PyCapsule_GetPointer
+from libc.limits cimport INT_MAX
+from libc.stdint cimport uintptr_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
+
+from _blas cimport Blas
+from _kernels cimport (
+    RNN_FLOAT32,
+    RNN_FLOAT64,
+    rnn_activation,
+    rnn_activation_find,
+    rnn_gates,
+    rnn_kernels,
+    rnn_kernels_at,
+    rnn_kernels_best,
+    rnn_kernels_find,
+    rnn_row_function,
+    rnn_step,
+)
+
+cnp.import_array()
+
+ctypedef fused real:
+    float
+    double
+
+# Rows that share a product: enough to keep BLAS busy, few enough for a step's z to stay in L2.
+cdef Py_ssize_t BLOCK_ROWS = 256
+# The projected inputs of a chunk of steps, in bytes: a share of L2 beside the recurrent kernel.
+cdef Py_ssize_t CHUNK_BYTES = 256 * 1024
+cdef Py_ssize_t CACHE_LINE = 64
+
+cdef const rnn_kernels *kernels = NULL
+cdef const Blas *blas = NULL
+
+
+# Instruction sets and activations
+
+
+def available_isas():
+    """Return the names of the instruction sets this CPU runs, best first."""
+    names = []
+    while rnn_kernels_at(<int> len(names)) != NULL:
+        names.append((<bytes> rnn_kernels_at(<int> len(names)).isa).decode())
+    return names
+
+
+def use_isa(name=None):
+    """Take the kernels called `name`, or the best; plans made before keep theirs."""
+    global kernels
+    found = rnn_kernels_best() if name is None else rnn_kernels_find(name.encode())
+    if found == NULL:
+        raise ValueError(f"this CPU does not run ISA {name!r}; it runs {', '.join(available_isas())}")
+    kernels = found
+
+
+def isa():
+    """Return the name of the instruction set in use."""
+    return (<bytes> kernels.isa).decode()
+
+
+def activations():
+    """Return the names of the built-in activations."""
+    cdef const rnn_activation *row = kernels.activations
+    names = []
+    while row.name != NULL:
+        names.append((<bytes> row.name).decode())
+        row += 1
+    return names
+
+
+cdef rnn_row_function *row_function(str name, cnp.dtype dtype) except NULL:
+    cdef rnn_row_function *const *found = rnn_activation_find(kernels, name.encode())
+    if found == NULL:
+        raise ValueError(f"no activation {name!r}; there are {', '.join(activations())}")
+    return found[real_of(dtype)]
+
+
+cdef int real_of(cnp.dtype dtype) except -1:
+    if dtype.type_num == cnp.NPY_FLOAT:
+        return RNN_FLOAT32
+    if dtype.type_num == cnp.NPY_DOUBLE:
+        return RNN_FLOAT64
+    raise TypeError(f"dtype is {dtype}, expected float32 or float64")
+
+
+def activate(str name, cnp.ndarray x not None):
+    """Apply an activation to `x` in place; softmax goes over its last axis."""
+    if x.ndim == 0 or not (cnp.PyArray_IS_C_CONTIGUOUS(x) and cnp.PyArray_ISBEHAVED(x)):
+        raise ValueError("activate needs a writable C-contiguous array of at least one axis")
+    cdef rnn_row_function *apply = row_function(name, x.dtype)
+    cdef Py_ssize_t n = x.shape[x.ndim - 1]
+    cdef Py_ssize_t row, rows = x.size // n if n else 0
+    cdef char *data = cnp.PyArray_BYTES(x)
+    cdef Py_ssize_t row_bytes = n * x.itemsize
+    with nogil:
+        for row in range(rows):
+            apply(data + row * row_bytes, n)
+
+
+use_isa(os.environ.get("RNN_CORE_ISA") or None)
+
+
+# Plans
+
+
+cdef enum Cell:
+    SIMPLE_RNN
+    LSTM
+    GRU_AFTER
+    GRU_BEFORE
+
+_CELLS = {
+    "simple_rnn": (SIMPLE_RNN, 1),
+    "lstm": (LSTM, 4),
+    "gru_after": (GRU_AFTER, 3),
+    "gru_before": (GRU_BEFORE, 3),
+}
+
+cdef struct Weights:
+    Cell cell
+    Py_ssize_t features, units, columns, itemsize
+    void *kernel            # (features, columns)
+    void *recurrent_kernel  # (units, columns)
+    void *bias              # (columns,)
+    void *recurrent_bias    # (columns,), GRU_AFTER only
+    rnn_row_function *activation
+    rnn_row_function *recurrent_activation
+    rnn_gates *gates
+    rnn_gates *update       # GRU_BEFORE only, after its second product
+
+cdef struct Batch:
+    Py_ssize_t rows, timesteps
+    void *x                 # IN (rows, timesteps, features); strides in values
+    Py_ssize_t x_row, x_step
+    const unsigned char *mask  # IN (rows, timesteps) or NULL; strides in bytes
+    Py_ssize_t mask_row, mask_step
+    void *h                 # INOUT (rows, units)
+    void *c                 # INOUT (rows, units) or NULL
+    char *out               # OUT (rows, timesteps, units), or (rows, units) if only the last;
+    Py_ssize_t out_row, out_step  # strides in bytes
+    bint sequences, go_backwards, zero_output_for_mask
+
+
+cdef class Plan:
+    """One cell, ready to run.
+
+    Args:
+        cell: ``"simple_rnn"``, ``"lstm"``, ``"gru_after"`` or ``"gru_before"``.
+        kernel: ``(features, gates * units)``, gates in the order i f g o or z r h.
+        recurrent_kernel: ``(units, gates * units)``.
+        bias: ``(gates * units,)`` or None.
+        recurrent_bias: ``(gates * units,)`` or None; only ``"gru_after"`` has one.
+        activation, recurrent_activation: names of built-in activations.
+
+    The arrays are read in place and must stay as they are while the plan is in use.
+    """
+
+    cdef Weights w
+    cdef cnp.dtype dtype
+    cdef tuple arrays
+
+    def __init__(
+        self, str cell, kernel, recurrent_kernel, bias, recurrent_bias, str activation,
+        str recurrent_activation="linear",
+    ):
+        self.w.cell, gates = _CELLS[cell]
+        units = recurrent_kernel.shape[0]
+        columns = gates * units
+        self.dtype = kernel.dtype
+        cdef int type_ = real_of(self.dtype)
+        zeros = np.zeros(columns, self.dtype)
+        shapes = (
+            (kernel, (kernel.shape[0], columns)),
+            (recurrent_kernel, (units, columns)),
+            (zeros if bias is None else bias, (columns,)),
+            (zeros if recurrent_bias is None else recurrent_bias, (columns,)),
+        )
+        for array, shape in shapes:
+            if array.shape != shape or array.dtype != self.dtype:
+                raise ValueError(
+                    f"weight is {array.dtype} {array.shape}, expected {self.dtype} {shape}"
+                )
+        self.arrays = tuple(np.require(array, requirements="CA") for array, _ in shapes)
+        self.w.features, self.w.units, self.w.columns = kernel.shape[0], units, columns
+        self.w.itemsize = self.dtype.itemsize
+        self.w.kernel = cnp.PyArray_DATA(self.arrays[0])
+        self.w.recurrent_kernel = cnp.PyArray_DATA(self.arrays[1])
+        self.w.bias = cnp.PyArray_DATA(self.arrays[2])
+        self.w.recurrent_bias = cnp.PyArray_DATA(self.arrays[3])
+        self.w.activation = row_function(activation, self.dtype)
+        self.w.recurrent_activation = row_function(recurrent_activation, self.dtype)
+        if self.w.cell == SIMPLE_RNN:
+            self.w.gates = kernels.simple_rnn[type_]
+        elif self.w.cell == LSTM:
+            self.w.gates = kernels.lstm[type_]
+        elif self.w.cell == GRU_AFTER:
+            self.w.gates = kernels.gru_after[type_]
+        else:
+            self.w.gates = kernels.gru_reset[type_]
+            self.w.update = kernels.gru_update[type_]
+
+    def run(
+        self, cnp.ndarray x not None, tuple states not None, cnp.ndarray out not None,
+        cnp.ndarray mask=None, bint go_backwards=False, bint zero_output_for_mask=False,
+    ):
+        """Take a batch through all its steps.
+
+        Args:
+            x: ``(batch, timesteps, features)``, read in place if its features are contiguous.
+            states: arrays ``(batch, units)``, C-contiguous, updated in place: h, or h and c.
+            out: ``(batch, timesteps, units)`` for every output in processing order, or
+                ``(batch, units)`` for the last; its units are contiguous.
+            mask: boolean ``(batch, timesteps)``; False leaves the states of that step alone.
+            go_backwards: begin with the last time step.
+            zero_output_for_mask: a masked step gives zeros, not the previous output.
+
+        Raises:
+            ValueError: an array does not fit; nothing has been changed then.
+            MemoryError: no room for the scratch arrays; nothing has been changed then.
+        """
+        cdef Batch b
+        cdef cnp.ndarray state
+        x = self._input(x)
+        b.rows, b.timesteps = x.shape[0], x.shape[1]
+        b.x = cnp.PyArray_DATA(x)
+        b.x_row = x.strides[0] // x.itemsize if b.rows > 1 else self.w.features
+        b.x_step = x.strides[1] // x.itemsize if b.timesteps > 1 else self.w.features
+
+        for state in states:
+            self._check("state", state, (b.rows, self.w.units))
+            if not (cnp.PyArray_IS_C_CONTIGUOUS(state) and cnp.PyArray_ISBEHAVED(state)):
+                raise ValueError("a state must be writable and C-contiguous")
+        if len(states) != (2 if self.w.cell == LSTM else 1):
+            raise ValueError(f"{len(states)} states, expected {2 if self.w.cell == LSTM else 1}")
+        b.h = cnp.PyArray_DATA(states[0])
+        b.c = cnp.PyArray_DATA(states[1]) if self.w.cell == LSTM else NULL
+
+        b.sequences = out.ndim == 3
+        if b.sequences:
+            self._check("out", out, (b.rows, b.timesteps, self.w.units))
+        else:
+            self._check("out", out, (b.rows, self.w.units))
+        if not cnp.PyArray_ISBEHAVED(out) or (
+            out.size and self.w.units > 1 and out.strides[out.ndim - 1] != out.itemsize
+        ):
+            raise ValueError("out must be writable, with contiguous units")
+        b.out = cnp.PyArray_BYTES(out)
+        b.out_row = out.strides[0]
+        b.out_step = out.strides[1] if b.sequences else 0
+
+        b.mask = NULL
+        b.mask_row = b.mask_step = 0
+        if mask is not None:
+            if mask.dtype != np.bool_ or (mask.shape[0], mask.shape[1]) != (b.rows, b.timesteps):
+                raise ValueError(f"mask is {mask.dtype} {(<object> mask).shape}, "
+                                 f"expected bool {(b.rows, b.timesteps)}")
+            b.mask = <const unsigned char *> cnp.PyArray_DATA(mask)
+            b.mask_row, b.mask_step = mask.strides[0], mask.strides[1]
+        b.go_backwards = go_backwards
+        b.zero_output_for_mask = zero_output_for_mask
+
+        if blas == NULL:
+            connect_blas()
+        cdef int failed
+        with nogil:
+            failed = run(&self.w, &b)
+        if failed:
+            raise MemoryError("no memory for the engine's scratch arrays")
+
+    cdef int _check(self, str name, cnp.ndarray array, tuple shape) except -1:
+        if (<object> array).shape != shape or array.dtype != self.dtype:
+            raise ValueError(f"{name} is {array.dtype} {(<object> array).shape}, "
+                             f"expected {self.dtype} {shape}")
+        return 0
+
+    cdef cnp.ndarray _input(self, cnp.ndarray x):
+        """Return `x`, or a copy if BLAS cannot step through it where it lies."""
+        cdef Py_ssize_t width = self.w.features * self.dtype.itemsize
+        if x.ndim != 3:
+            raise ValueError(f"x has {x.ndim} axes, expected 3")
+        self._check("x", x, (x.shape[0], x.shape[1], self.w.features))
+        if (
+            cnp.PyArray_ISALIGNED(x)
+            and (self.w.features <= 1 or x.strides[2] == x.itemsize)
+            and (x.shape[0] <= 1 or (x.strides[0] >= width and x.strides[0] % x.itemsize == 0))
+            and (x.shape[1] <= 1 or (
+                width <= x.strides[1] <= INT_MAX and x.strides[1] % x.itemsize == 0
+            ))
+        ):
+            return x
+        return np.ascontiguousarray(x)
+
+
+cdef int connect_blas() except -1:
+    global blas
+    from rnn_core import _blas
+    blas = <const Blas *> PyCapsule_GetPointer(_blas.table, "rnn_core._blas.table")
+    return 0
+
+
+# The loop
+
+
+cdef inline void multiply_add(
+    const real *a, Py_ssize_t lda, const real *b, Py_ssize_t ldb, real *c, Py_ssize_t ldc,
+    Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
+) noexcept nogil:
+    """C := C + A.B, row-major: A (m, k), B (k, n), C (m, n)."""
+    if k == 0:
+        return
+    if real is float:
+        blas.f32(a, <int> lda, b, <int> ldb, c, <int> ldc, <int> m, <int> n, <int> k)
+    else:
+        blas.f64(a, <int> lda, b, <int> ldb, c, <int> ldc, <int> m, <int> n, <int> k)
+
+
+cdef inline void fill_rows(real *z, const void *row, Py_ssize_t rows, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(rows):
+        memcpy(z + i * n, row, n * sizeof(real))
+
+
+cdef void project(
+    const Weights *w, const Batch *b, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t t0,
+    Py_ssize_t steps, real *z,
+) noexcept nogil:
+    """z = x.W + b for times t0 to t0 + steps of a block of rows; z is (steps, rows, columns)."""
+    cdef const real *x = <const real *> b.x + first * b.x_row + t0 * b.x_step
+    cdef const real *kernel = <const real *> w.kernel
+    cdef Py_ssize_t row, t, columns = w.columns
+    fill_rows[real](z, w.bias, steps * rows, columns)
+    if b.x_step == rows * b.x_row:
+        multiply_add[real](
+            x, b.x_row, kernel, columns, z, columns, steps * rows, columns, w.features
+        )
+    elif rows >= steps and b.x_row <= INT_MAX:
+        for t in range(steps):
+            multiply_add[real](
+                x + t * b.x_step, b.x_row, kernel, columns, z + t * rows * columns, columns,
+                rows, columns, w.features,
+            )
+    else:
+        for row in range(rows):
+            multiply_add[real](
+                x + row * b.x_row, b.x_step, kernel, columns, z + row * columns, rows * columns,
+                steps, columns, w.features,
+            )
+
+
+cdef void advance(const Weights *w, rnn_step *step, real *z) noexcept nogil:
+    """One time step: the product h.U, then the gates."""
+    cdef const real *recurrent_kernel = <const real *> w.recurrent_kernel
+    cdef const real *h = <const real *> step.h
+    cdef real *u = <real *> step.u
+    cdef Py_ssize_t n = w.units, columns = w.columns, rows = step.rows
+    step.z = z
+    if w.cell == GRU_AFTER:
+        fill_rows[real](u, w.recurrent_bias, rows, columns)
+        multiply_add[real](h, n, recurrent_kernel, columns, u, columns, rows, columns, n)
+        w.gates(step)
+    elif w.cell == GRU_BEFORE:
+        multiply_add[real](h, n, recurrent_kernel, columns, z, columns, rows, 2 * n, n)
+        w.gates(step)
+        multiply_add[real](
+            u, n, recurrent_kernel + 2 * n, columns, z + 2 * n, columns, rows, n, n
+        )
+        w.update(step)
+    else:
+        multiply_add[real](h, n, recurrent_kernel, columns, z, columns, rows, columns, n)
+        w.gates(step)
+
+
+cdef void emit(
+    const Weights *w, const Batch *b, const rnn_step *step, Py_ssize_t first, Py_ssize_t s
+) noexcept nogil:
+    """Write the outputs of step `s` of the processing order."""
+    cdef char *out
+    cdef Py_ssize_t row, size = w.units * w.itemsize
+    for row in range(step.rows):
+        out = b.out + (first + row) * b.out_row + s * b.out_step
+        if step.mask == NULL or step.mask[row * step.mask_stride]:
+            memcpy(out, <char *> step.h + row * size, size)
+        elif s == 0 or b.zero_output_for_mask:
+            memset(out, 0, size)
+        else:
+            memcpy(out, out - b.out_step, size)
+
+
+cdef bint any_step(const unsigned char *mask, Py_ssize_t stride, Py_ssize_t steps) noexcept nogil:
+    cdef Py_ssize_t t
+    for t in range(steps):
+        if mask[t * stride]:
+            return True
+    return False
+
+
+cdef void emit_last(const Weights *w, const Batch *b) noexcept nogil:
+    """Write the output of each row's last step that counts, or zeros if there is none."""
+    cdef char *out
+    cdef const unsigned char *mask
+    cdef Py_ssize_t row, size = w.units * w.itemsize
+    cdef Py_ssize_t last = 0 if b.go_backwards else b.timesteps - 1
+    cdef bint counts
+    for row in range(b.rows):
+        out = b.out + row * b.out_row
+        counts = b.timesteps > 0
+        if counts and b.mask != NULL:
+            mask = b.mask + row * b.mask_row
+            if b.zero_output_for_mask:
+                counts = mask[last * b.mask_step]
+            else:
+                counts = any_step(mask, b.mask_step, b.timesteps)
+        if counts:
+            memcpy(out, <char *> b.h + row * size, size)
+        else:
+            memset(out, 0, size)
+
+
+cdef void run_block(
+    const Weights *w, const Batch *b, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t chunk,
+    real *z, real *u,
+) noexcept nogil:
+    """All time steps of rows `first` to `first + rows`."""
+    cdef rnn_step step
+    cdef Py_ssize_t s, start, steps, t, t0
+    step.rows, step.units = rows, w.units
+    step.u = u
+    step.h = <real *> b.h + first * w.units
+    step.c = <real *> b.c + first * w.units if b.c != NULL else NULL
+    step.mask = NULL
+    step.mask_stride = b.mask_row
+    step.activation, step.recurrent_activation = w.activation, w.recurrent_activation
+    start = 0
+    while start < b.timesteps:
+        steps = min(chunk, b.timesteps - start)
+        t0 = b.timesteps - start - steps if b.go_backwards else start
+        project[real](w, b, first, rows, t0, steps, z)
+        for s in range(start, start + steps):
+            t = b.timesteps - 1 - s if b.go_backwards else s
+            if b.mask != NULL:
+                step.mask = b.mask + first * b.mask_row + t * b.mask_step
+            advance[real](w, &step, z + (t - t0) * rows * w.columns)
+            if b.sequences:
+                emit(w, b, &step, first, s)
+        start += steps
+
+
+cdef int run(const Weights *w, const Batch *b) noexcept nogil:
+    """All rows, block by block; returns non-zero, with nothing done, if memory is short."""
+    cdef Py_ssize_t block = min(BLOCK_ROWS, b.rows)
+    cdef Py_ssize_t step_bytes = max(block * w.columns * w.itemsize, 1)
+    cdef Py_ssize_t chunk = min(max(CHUNK_BYTES // step_bytes, 1), max(b.timesteps, 1))
+    cdef Py_ssize_t u_bytes = block * w.itemsize * (w.columns if w.cell == GRU_AFTER else w.units)
+    cdef void *memory = malloc(chunk * step_bytes + u_bytes + CACHE_LINE)
+    if memory == NULL:
+        return -1
+    cdef char *z = <char *> ((<uintptr_t> memory + CACHE_LINE - 1) & ~<uintptr_t> (CACHE_LINE - 1))
+    cdef char *u = z + chunk * step_bytes
+    cdef Py_ssize_t rows, first = 0
+    while first < b.rows:
+        rows = min(block, b.rows - first)
+        if w.itemsize == sizeof(float):
+            run_block(w, b, first, rows, chunk, <float *> z, <float *> u)
+        else:
+            run_block(w, b, first, rows, chunk, <double *> z, <double *> u)
+        first += rows
+    free(memory)
+    if not b.sequences:
+        emit_last(w, b)
+    return 0

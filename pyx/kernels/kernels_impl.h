@@ -1,0 +1,45 @@
+/* The kernels of one instruction set; each ISA's .c file includes it once.
+ *
+ * Needs ISA, the table's name as a token, and VECTOR_BYTES, the width of its registers.
+ * SPDX-License-Identifier: MIT
+ */
+#include "kernels.h"
+
+#define REAL_BITS 32
+#include "vec.h"
+#include "activations.h"
+#include "gates.h"
+#undef REAL_BITS
+#define REAL_BITS 64
+#include "vec.h"
+#include "activations.h"
+#include "gates.h"
+
+#define BOTH(name) {name##_f32, name##_f64}
+#define ACTIVATION(name) {#name, BOTH(name##_row)}
+#define STRING_(token) #token
+#define STRING(token) STRING_(token)
+#define TABLE_(isa) rnn_kernels_##isa
+#define TABLE(isa) TABLE_(isa)
+
+static const rnn_activation activations[] = {
+    ACTIVATION(linear),       ACTIVATION(tanh),
+    ACTIVATION(sigmoid),      ACTIVATION(hard_sigmoid),
+    ACTIVATION(relu),         ACTIVATION(hard_sigmoid_legacy),
+    ACTIVATION(elu),          ACTIVATION(selu),
+    ACTIVATION(softplus),     ACTIVATION(softsign),
+    ACTIVATION(exponential),  ACTIVATION(silu),
+    ACTIVATION(gelu),         ACTIVATION(softmax),
+    {NULL, {NULL, NULL}},
+};
+
+extern const rnn_kernels TABLE(ISA);
+const rnn_kernels TABLE(ISA) = {
+    .isa = STRING(ISA),
+    .activations = activations,
+    .simple_rnn = BOTH(simple_rnn),
+    .lstm = BOTH(lstm),
+    .gru_after = BOTH(gru_after),
+    .gru_reset = BOTH(gru_reset),
+    .gru_update = BOTH(gru_update),
+};

@@ -1,0 +1,6 @@
+#ifndef __x86_64__
+#error "compile with -march=x86-64"
+#endif
+#define ISA x86_64
+#define VECTOR_BYTES 16
+#include "kernels_impl.h"

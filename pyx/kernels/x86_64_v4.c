@@ -1,0 +1,6 @@
+#ifndef __AVX512F__
+#error "compile with -march=x86-64-v4"
+#endif
+#define ISA x86_64_v4
+#define VECTOR_BYTES 64
+#include "kernels_impl.h"

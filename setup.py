@@ -1,0 +1,52 @@
+"""The extension modules, and the kernels once per instruction set. Everything else: pyproject.toml."""
+
+import platform
+
+import numpy
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+KERNELS = "pyx/kernels"
+HEADERS = [f"{KERNELS}/{name}.h" for name in ("kernels", "kernels_impl", "vec", "activations", "gates")]
+ISA_FLAGS = {
+    "x86_64": {"x86_64": "-march=x86-64", "x86_64_v3": "-march=x86-64-v3", "x86_64_v4": "-march=x86-64-v4"},
+    "arm64": {"arm64": "-march=armv8-a"},
+}
+MACHINE = {"AMD64": "x86_64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+# gnu11 with contraction: -std=c11 yields no fused multiply-add.
+C_FLAGS = ["-std=gnu11", "-O3", "-ffp-contract=fast", "-fPIC", "-fvisibility=hidden"]
+
+libraries = [
+    (
+        f"rnn_kernels_{isa}",
+        {"sources": [f"{KERNELS}/{isa}.c"], "obj_deps": {"": HEADERS}, "cflags": [*C_FLAGS, flag]},
+    )
+    for isa, flag in ISA_FLAGS[MACHINE].items()
+]
+macros = [("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")]
+extensions = [
+    Extension(
+        "rnn_core._engine",
+        ["pyx/_engine.pyx", f"{KERNELS}/dispatch.c"],
+        include_dirs=["pyx", numpy.get_include()],
+        define_macros=macros,
+        extra_compile_args=["-O2"],
+        depends=HEADERS,
+    ),
+    Extension("rnn_core._blas", ["pyx/_blas.pyx"], extra_compile_args=["-O2"]),
+]
+
+setup(
+    libraries=libraries,
+    ext_modules=cythonize(
+        extensions,
+        include_path=["pyx"],
+        compiler_directives={
+            "language_level": 3,
+            "boundscheck": False,
+            "wraparound": False,
+            "cdivision": True,
+            "embedsignature": True,
+        },
+    ),
+)
