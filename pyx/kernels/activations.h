@@ -58,19 +58,27 @@ static inline vec T(reduced_expm1)(vec x, ivec *n) {
         1.0 / 120,    1.0 / 720,     1.0 / 5040,     1.0 / 40320,     1.0 / 362880,
         1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800.0,
     };
-    vec series = T(broadcast)(R(inverse_factorial[TAYLOR_TERMS]));
-    for (int k = TAYLOR_TERMS - 1; k >= 2; k--)
-        series = series * r + R(inverse_factorial[k]);
-    return series * (r * r) + r;
+    /* Even and odd terms side by side halve the chain of dependent operations. */
+    vec square = r * r;
+    vec even = T(broadcast)(R(inverse_factorial[TAYLOR_TERMS - 1]));
+    vec odd = T(broadcast)(R(inverse_factorial[TAYLOR_TERMS]));
+    for (int k = TAYLOR_TERMS - 3; k >= 2; k -= 2) {
+        even = even * square + R(inverse_factorial[k]);
+        odd = odd * square + R(inverse_factorial[k + 1]);
+    }
+    return (odd * r + even) * square + r;
 }
 
-static inline vec T(exponential)(vec x) {
+/* e^x for x <= EXP_MAX */
+static inline vec T(bounded_exp)(vec x) {
     ivec n;
-    vec p = T(reduced_expm1)(T(at_least)(T(at_most)(x, EXP_MAX), EXP_MIN), &n);
+    vec p = T(reduced_expm1)(T(at_least)(x, EXP_MIN), &n);
     /* 2^n in two factors: n reaches beyond the range of one exponent. */
     ivec half = n >> 1;
     return (p + R(1)) * T(power_of_two)(half) * T(power_of_two)(n - half);
 }
+
+static inline vec T(exponential)(vec x) { return T(bounded_exp)(T(at_most)(x, EXP_MAX)); }
 
 /* e^x - 1 for x where 2^n neither overflows nor underflows. */
 static inline vec T(small_expm1)(vec x) {
@@ -108,7 +116,7 @@ static inline vec T(tanh)(vec x) {
 /* 1 / (1 + e^-x), written in e^-|x|, which cannot overflow. Where that is small, e / (1 + e) is
  * e - e (e / (1 + e)), which hides the rounding of 1 + e. */
 static inline vec T(sigmoid)(vec x) {
-    vec e = T(exponential)(-T(magnitude)(x));
+    vec e = T(bounded_exp)(-T(magnitude)(x));
     vec y = T(select)(x < R(0), e, T(broadcast)(R(1))) / (e + R(1));
     return T(select)(x < R(-1), e - e * y, y);
 }
@@ -137,7 +145,7 @@ static inline vec T(selu)(vec x) {
 
 /* log(1 + e^x) = max(x, 0) + log1p(e^-|x|), and log1p(e) = 2 atanh(e / (e + 2)) by its series */
 static inline vec T(softplus)(vec x) {
-    vec e = T(exponential)(-T(magnitude)(x));
+    vec e = T(bounded_exp)(-T(magnitude)(x));
     vec s = e / (e + R(2));
     vec series = T(broadcast)(R(1) / (2 * ATANH_TERMS + 1));
     for (int k = ATANH_TERMS - 1; k >= 0; k--)
