@@ -1,0 +1,78 @@
+"""rnn_core: trained recurrent networks on CPUs.
+
+The recurrent API that Keras users know, on NumPy and SciPy alone. `load` opens a model file;
+`Sequential` and `Model` are made of the layers below and run them.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from rnn_core._bidirectional import Bidirectional
+from rnn_core._cells import (
+    AbstractRNNCell,
+    GRUCell,
+    LSTMCell,
+    SimpleRNNCell,
+    StackedRNNCells,
+)
+from rnn_core._input import Input, InputLayer
+from rnn_core._layer import Layer
+from rnn_core._layers import *  # noqa: F403
+from rnn_core._layers import __all__ as _layer_names
+from rnn_core._model import Model, Sequential
+from rnn_core._rnn import GRU, LSTM, RNN, SimpleRNN
+from rnn_core._threads import get_num_threads, set_num_threads
+
+__version__ = "0.1.0"
+
+
+def load(path: Any) -> Model:
+    """Return the model that a file holds.
+
+    Args:
+        path: of a ``.keras`` file (Keras 3), or an ``.h5`` file (Keras 2); both need the extra
+            ``[keras]``.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a file that is corrupt, or of a kind or with a layer that is not known.
+        ImportError: the extra is not installed.
+    """
+    from rnn_core.importers import load_model
+
+    return load_model(Path(path))
+
+
+def get_include() -> str:
+    """Return the directory of rnn_core.h, the C header.
+
+    >>> (Path(get_include()) / "rnn_core.h").is_file()
+    True
+    """
+    here = Path(__file__).parent
+    packaged = here / "include"
+    return str(packaged if packaged.is_dir() else here.parent / "include")
+
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "AbstractRNNCell",
+    "Bidirectional",
+    "GRUCell",
+    "Input",
+    "InputLayer",
+    "LSTMCell",
+    "Layer",
+    "Model",
+    "Sequential",
+    "SimpleRNN",
+    "SimpleRNNCell",
+    "StackedRNNCells",
+    "get_include",
+    "get_num_threads",
+    "load",
+    "set_num_threads",
+]
+__all__ += _layer_names

@@ -1,0 +1,197 @@
+"""A recurrent layer run forwards and backwards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rnn_core._layer import Layer, layer_from_config
+from rnn_core._nest import flatten
+from rnn_core._rnn import RNN
+
+_MERGE = {
+    "sum": lambda forward, backward: forward + backward,
+    "mul": lambda forward, backward: forward * backward,
+    "ave": lambda forward, backward: (forward + backward) / 2,
+}
+
+
+class Bidirectional(Layer):
+    """Runs one layer forwards and a second, of the same form, backwards, and merges the outputs.
+
+    Args:
+        layer: a recurrent layer; it is copied from its config, with new weights.
+        merge_mode: ``"concat"``, ``"sum"``, ``"mul"``, ``"ave"``, or None for both outputs.
+        backward_layer: for the other direction, with the opposite `go_backwards`; made from
+            `layer` if not given.
+        kwargs: as for `Layer`.
+
+    Call arguments are those of `RNN`; the first half of `initial_state` goes forwards. Outputs
+    of the backward layer are put back in time order before merging. With `return_state` the
+    result is ``[output, *forward_states, *backward_states]``.
+
+    Raises:
+        ValueError: no recurrent layer, unknown merge mode, directions that do not fit together.
+
+    >>> from rnn_core import LSTM
+    >>> Bidirectional(LSTM(4, return_sequences=True))(np.zeros((2, 3, 5))).shape
+    (2, 3, 8)
+    """
+
+    supports_masking = True
+    input_axes = RNN.input_axes
+    _shared = ("stateful", "return_sequences", "return_state", "time_major")
+
+    def __init__(
+        self, layer: Any, merge_mode: str | None = "concat", backward_layer: Any = None, **kwargs: Any
+    ) -> None:
+        for given in (layer, backward_layer):
+            if given is not None and not isinstance(given, RNN):
+                raise ValueError(f"Bidirectional wraps a recurrent layer, was given {given!r}")
+        if merge_mode not in (*_MERGE, "concat", None):
+            raise ValueError(
+                f"merge_mode is {merge_mode!r}, expected one of {[*_MERGE, 'concat', None]}"
+            )
+        kwargs.setdefault("dtype", layer.dtype)
+        kwargs.setdefault("batch_input_shape", layer.batch_input_shape)
+        super().__init__(**kwargs)
+        self.merge_mode = merge_mode
+        config = layer.get_config()
+        name = layer.name.removeprefix("forward_")
+        self.forward_layer = type(layer).from_config({**config, "name": f"forward_{name}"})
+        if backward_layer is None:
+            flipped = {"name": f"backward_{name}", "go_backwards": not layer.go_backwards}
+            self.backward_layer = type(layer).from_config({**config, **flipped})
+        else:
+            self.backward_layer = type(backward_layer).from_config(backward_layer.get_config())
+        if self.forward_layer.go_backwards == self.backward_layer.go_backwards:
+            raise ValueError(f"{self.name}: both layers have go_backwards={layer.go_backwards}")
+        for key in self._shared:
+            there, back = getattr(self.forward_layer, key), getattr(self.backward_layer, key)
+            if there != back:
+                raise ValueError(f"{self.name}: {key} is {there} forwards but {back} backwards")
+            setattr(self, key, there)
+        for child in (self.forward_layer, self.backward_layer):
+            child.zero_output_for_mask = child.return_sequences
+
+    def build(self, input_shape: Any) -> None:
+        """Build both layers."""
+        self.forward_layer._ensure_built(input_shape)
+        self.backward_layer._ensure_built(input_shape)
+        self._features = input_shape[-1]
+
+    def call(
+        self,
+        inputs: Any,
+        mask: Any = None,
+        training: bool | None = None,
+        initial_state: Any = None,
+        constants: Any = None,
+    ) -> Any:
+        """Return the merged output; arguments as for the class."""
+        layers = (self.forward_layer, self.backward_layer)
+        halves: list[Any] = [None, None]
+        if initial_state is not None:
+            states = flatten(initial_state)
+            if len(states) % 2:
+                raise ValueError(
+                    f"{self.name}: {len(states)} initial states, expected as many for each direction"
+                )
+            halves = [states[: len(states) // 2], states[len(states) // 2 :]]
+        merged, targets = self._targets(inputs)
+        outputs, last_states = [], []
+        for layer, half, target in zip(layers, halves, targets, strict=True):
+            output, states = layer.scan(inputs, mask, training, half, constants, target)
+            outputs.append(output)
+            last_states += states
+        if self.merge_mode != "concat":
+            if self.return_sequences:
+                axis = 0 if self.time_major else 1
+                outputs[1] = np.flip(outputs[1], axis)
+            merged = outputs if self.merge_mode is None else _MERGE[self.merge_mode](*outputs)
+        if not self.return_state:
+            return merged
+        return [*(merged if self.merge_mode is None else [merged]), *last_states]
+
+    def _targets(self, inputs: np.ndarray) -> tuple[Any, list[Any]]:
+        """Return the concatenated output and, within it, where each layer writes its own."""
+        if self.merge_mode != "concat":
+            return None, [None, None]
+        shapes = [
+            flatten_shape(layer.compute_output_shape(inputs.shape))
+            for layer in (self.forward_layer, self.backward_layer)
+        ]
+        units = shapes[0][-1]
+        merged = np.empty((*shapes[0][:-1], units + shapes[1][-1]), self.dtype)
+        forward, backward = merged[..., :units], merged[..., units:]
+        if self.return_sequences:
+            backward = np.flip(backward, 0 if self.time_major else 1)
+        return merged, [forward, backward]
+
+    def reset_states(self, states: Any = None) -> None:
+        """Reset both layers' states; `states` has those of the forward layer first.
+
+        Raises:
+            AttributeError: the layers are not stateful.
+            ValueError: `states` is no list, or not of both layers' states.
+        """
+        if not self.stateful:
+            raise AttributeError(f"{self.name}: layer must be stateful to reset its states")
+        halves: list[Any] = [None, None]
+        if states is not None:
+            if not isinstance(states, (list, tuple)) or len(states) % 2:
+                raise ValueError(
+                    f"{self.name}: states is {type(states).__name__}, expected a list with "
+                    "as many for each direction"
+                )
+            halves = [states[: len(states) // 2], states[len(states) // 2 :]]
+        self.forward_layer.reset_states(halves[0])
+        self.backward_layer.reset_states(halves[1])
+
+    reset_state = reset_states
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the merged output's shape, or a list with the states' shapes after it."""
+        forward = self.forward_layer.compute_output_shape(input_shape)
+        backward = self.backward_layer.compute_output_shape(input_shape)
+        there, back = flatten_shape(forward), flatten_shape(backward)
+        if self.merge_mode is None:
+            outputs = [there, back]
+        elif self.merge_mode == "concat":
+            outputs = [(*there[:-1], there[-1] + back[-1])]
+        else:
+            outputs = [there]
+        if self.return_state:
+            outputs += [*forward[1:], *backward[1:]]
+        return outputs if len(outputs) > 1 else outputs[0]
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """Return the mask of returned sequences, once for each output."""
+        mask = flatten(mask)[0] if mask is not None and not isinstance(mask, np.ndarray) else mask
+        mask = mask if self.return_sequences else None
+        masks = [mask, mask] if self.merge_mode is None else [mask]
+        if self.return_state:
+            states = [*self.forward_layer.states, *self.backward_layer.states]
+            masks += [None] * len(flatten(states))
+        return masks if len(masks) > 1 else masks[0]
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, the layers as ``{"class_name", "config"}``."""
+        config = {**super().get_config(), "merge_mode": self.merge_mode}
+        for key, layer in (("layer", self.forward_layer), ("backward_layer", self.backward_layer)):
+            config[key] = {"class_name": type(layer).__name__, "config": layer.get_config()}
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Bidirectional:
+        """Return a new layer around new layers."""
+        config = dict(config)
+        layer = layer_from_config(config.pop("layer"))
+        backward_layer = layer_from_config(config.pop("backward_layer", None))
+        return cls(layer, backward_layer=backward_layer, **config)
+
+
+def flatten_shape(shape: Any) -> Any:
+    """Return the first shape of a list of shapes, or the shape itself."""
+    return shape[0] if isinstance(shape, list) else shape

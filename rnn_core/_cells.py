@@ -1,0 +1,508 @@
+"""Cells: the weights and the equations of one time step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from rnn_core import _activations, _engine, _initializers
+from rnn_core._layer import Layer, call_takes, layer_from_config
+from rnn_core._nest import flatten, map_leaves
+
+
+def axes_of(size: Any) -> tuple[int, ...]:
+    """Return the axes of one row of a state or output: its size is an int or a shape."""
+    return tuple(int(n) for n in np.atleast_1d(size))
+
+
+def zero_states(state_size: Any, batch_size: int, dtype: Any) -> Any:
+    """Return zeros ``(batch, size)`` for each size in a structure of sizes."""
+    return map_leaves(lambda n: np.zeros((batch_size, *axes_of(n)), dtype), state_size)
+
+
+class AbstractRNNCell(Layer):
+    """The base for cells of your own.
+
+    A cell has `state_size`, may have `output_size`, and computes one time step in
+    ``call(inputs, states)``, which returns ``(output, new_states)``: inputs ``(batch, features)``,
+    each state ``(batch, size)``.
+
+    >>> class Sum(AbstractRNNCell):
+    ...     state_size = output_size = 2
+    ...     def call(self, inputs, states):
+    ...         total = inputs + states[0]
+    ...         return total, [total]
+    >>> from rnn_core import RNN
+    >>> RNN(Sum())(np.ones((1, 3, 2)))
+    array([[3., 3.]], dtype=float32)
+    """
+
+    @property
+    def state_size(self) -> Any:
+        """The size of the state, or a list of sizes."""
+        raise NotImplementedError(f"{type(self).__name__} does not define state_size")
+
+    @property
+    def output_size(self) -> Any:
+        """The size of the output."""
+        raise NotImplementedError(f"{type(self).__name__} does not define output_size")
+
+    def get_initial_state(
+        self, inputs: Any = None, batch_size: int | None = None, dtype: Any = None
+    ) -> Any:
+        """Return zero states.
+
+        Args:
+            inputs: ``(batch, ...)``; its length and dtype stand in for the two others.
+            batch_size: number of rows.
+            dtype: of the states; the cell's if not given.
+
+        Raises:
+            ValueError: neither `inputs` nor `batch_size` is given.
+        """
+        if inputs is not None:
+            batch_size, dtype = np.shape(inputs)[0], dtype or np.asarray(inputs).dtype
+        if batch_size is None:
+            raise ValueError(f"{self.name}: get_initial_state needs inputs or batch_size, got neither")
+        return zero_states(self.state_size, batch_size, dtype or self.dtype)
+
+
+class _GatedCell(AbstractRNNCell):
+    """What SimpleRNNCell, GRUCell and LSTMCell have in common."""
+
+    gates: ClassVar[int]
+    input_axes = "(batch, features)"
+    config_keys = (
+        "units",
+        "activation",
+        "use_bias",
+        "kernel_initializer",
+        "recurrent_initializer",
+        "bias_initializer",
+        "dropout",
+        "recurrent_dropout",
+        "seed",
+    )
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = "tanh",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        implementation: int = 2,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if units <= 0:
+            raise ValueError(f"units is {units}, expected a positive number")
+        self.units = int(units)
+        self.activation = _activations.get(activation)
+        self.use_bias = bool(use_bias)
+        self.kernel_initializer = _initializers.get(kernel_initializer)
+        self.recurrent_initializer = _initializers.get(recurrent_initializer)
+        self.bias_initializer = _initializers.get(bias_initializer)
+        self.dropout = min(1.0, max(0.0, dropout))
+        self.recurrent_dropout = min(1.0, max(0.0, recurrent_dropout))
+        self.seed = seed
+        self.implementation = implementation
+        self.bias: np.ndarray | None = None
+        self._plan: _engine.Plan | None = None
+        self._rng = np.random.default_rng(seed)
+        self._dropout_masks: dict[str, np.ndarray] = {}
+
+    @property
+    def state_size(self) -> Any:
+        """Units."""
+        return self.units
+
+    @property
+    def output_size(self) -> int:
+        """Units."""
+        return self.units
+
+    def bias_shape(self) -> tuple[int, ...]:
+        """Return the shape of the bias."""
+        return (self.gates * self.units,)
+
+    def build(self, input_shape: Any) -> None:
+        """Make kernel ``(features, gates * units)``, recurrent_kernel and bias."""
+        features = input_shape[-1]
+        if features is None:
+            raise ValueError(f"{self.name}: inputs have shape {input_shape}, expected known features")
+        columns = self.gates * self.units
+        self.kernel = self.add_weight(
+            (features, columns), self.kernel_initializer, name="kernel"
+        )
+        self.recurrent_kernel = self.add_weight(
+            (self.units, columns), self.recurrent_initializer, name="recurrent_kernel"
+        )
+        if self.use_bias:
+            self.bias = self.add_weight(self.bias_shape(), self.bias_initializer, name="bias")
+        self._features = features
+        self.built = True
+
+    def weights_changed(self) -> None:
+        """Drop the plan."""
+        self._plan = None
+
+    def reset_dropout_mask(self) -> None:
+        """Draw new dropout masks at the next training step; each sequence has its own."""
+        self._dropout_masks = {}
+
+    def _drop(self, kind: str, rate: float, x: np.ndarray, training: bool | None) -> np.ndarray:
+        if not training or rate == 0:
+            return x
+        if kind not in self._dropout_masks:
+            keep = self._rng.random(x.shape) >= rate
+            scale = 1 / (1 - rate) if rate < 1 else 0.0
+            self._dropout_masks[kind] = keep.astype(x.dtype) * x.dtype.type(scale)
+        return x * self._dropout_masks[kind]
+
+    def _products(
+        self, inputs: np.ndarray, h: np.ndarray, training: bool | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return x.W and the h that goes into the recurrent product."""
+        x = self._drop("inputs", self.dropout, inputs, training)
+        return x @ self.kernel, self._drop("recurrent", self.recurrent_dropout, h, training)
+
+    def plan_kind(self) -> str:
+        """Return the engine's name for this cell."""
+        raise NotImplementedError
+
+    def plan_biases(self) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Return the biases of the input's and of the recurrent product."""
+        return self.bias, None
+
+    def plan(self) -> _engine.Plan | None:
+        """Return the cell made ready for the engine, or None if only `call` can run it."""
+        if self._plan is None:
+            names = [getattr(self, key) for key in self._activation_keys()]
+            if not all(isinstance(name, _activations.BuiltIn) for name in names):
+                return None
+            self._plan = _engine.Plan(
+                self.plan_kind(),
+                self.kernel,
+                self.recurrent_kernel,
+                *self.plan_biases(),
+                *(activation.name for activation in names),
+            )
+        return self._plan
+
+    def _activation_keys(self) -> tuple[str, ...]:
+        return ("activation", "recurrent_activation")
+
+    def flops_per_step(self) -> int:
+        """Return two operations for each weight of the two products."""
+        return 2 * (self.kernel.size + self.recurrent_kernel.size)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_plan": None}
+
+
+class SimpleRNNCell(_GatedCell):
+    """One step of h = activation(x.W + b + h.U).
+
+    Args:
+        units: size of the state and of the output.
+        activation: a name, None for none, or a callable.
+        use_bias: whether there is b.
+        kernel_initializer, recurrent_initializer, bias_initializer: names or configs.
+        kwargs: as for `Layer`.
+        dropout, recurrent_dropout: rates in [0, 1], in effect with ``training=True``.
+        seed: of the dropout.
+
+    Weights: kernel ``(features, units)``, recurrent_kernel ``(units, units)``, bias ``(units,)``.
+
+    Raises:
+        ValueError: units below 1; an unknown activation or initializer.
+
+    >>> cell = SimpleRNNCell(4)
+    >>> output, states = cell(np.zeros((2, 3)), [np.zeros((2, 4))])
+    >>> output.shape
+    (2, 4)
+    """
+
+    gates = 1
+
+    def call(self, inputs: Any, states: Any, training: bool | None = None) -> tuple[Any, Any]:
+        """Return the output ``(batch, units)`` and the new state, for inputs ``(batch, features)``."""
+        single = not isinstance(states, (list, tuple))
+        h = states if single else states[0]
+        z, h = self._products(inputs, h, training)
+        if self.bias is not None:
+            z = z + self.bias
+        h = self.activation(z + h @ self.recurrent_kernel)
+        return h, h if single else [h]
+
+    def plan_kind(self) -> str:
+        """Return the engine's name for this cell."""
+        return "simple_rnn"
+
+    def _activation_keys(self) -> tuple[str, ...]:
+        return ("activation",)
+
+
+class GRUCell(_GatedCell):
+    """One step of a gated recurrent unit (Cho et al. 2014), gates z r h.
+
+    With z and r = recurrent_activation(x.W + b + h.U), the candidate is
+    activation(x.W_h + b_h + r (h.U_h + c_h)) with `reset_after`, else
+    activation(x.W_h + b_h + (r h).U_h), and the new h = z h + (1 - z) candidate.
+
+    Args:
+        units: size of the state and of the output.
+        activation, recurrent_activation: names, None for none, or callables.
+        use_bias: whether there are biases.
+        reset_after: apply the reset gate after the product (Keras 2 and 3's default, cuDNN's form).
+        kwargs: as for `SimpleRNNCell`.
+
+    Weights: kernel ``(features, 3 units)``, recurrent_kernel ``(units, 3 units)``, bias
+    ``(2, 3 units)`` (input's and recurrent), or ``(3 units,)`` without `reset_after`.
+
+    >>> GRUCell(4).state_size
+    4
+    """
+
+    gates = 3
+    config_keys = (*_GatedCell.config_keys, "recurrent_activation", "reset_after")
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = "tanh",
+        recurrent_activation: Any = "sigmoid",
+        use_bias: bool = True,
+        reset_after: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(units, activation, use_bias, **kwargs)
+        self.recurrent_activation = _activations.get(recurrent_activation)
+        self.reset_after = bool(reset_after)
+
+    def bias_shape(self) -> tuple[int, ...]:
+        """Return the shape of the bias."""
+        return (2, 3 * self.units) if self.reset_after else (3 * self.units,)
+
+    def call(self, inputs: Any, states: Any, training: bool | None = None) -> tuple[Any, Any]:
+        """Return the output ``(batch, units)`` and the new state, for inputs ``(batch, features)``."""
+        single = not isinstance(states, (list, tuple))
+        h = states if single else states[0]
+        n = self.units
+        x, dropped = self._products(inputs, h, training)
+        bias, recurrent_bias = self.plan_biases()
+        if bias is not None:
+            x = x + bias
+        if self.reset_after:
+            u = dropped @ self.recurrent_kernel
+            if recurrent_bias is not None:
+                u = u + recurrent_bias
+        else:
+            u = dropped @ self.recurrent_kernel[:, : 2 * n]
+        z = self.recurrent_activation(x[:, :n] + u[:, :n])
+        r = self.recurrent_activation(x[:, n : 2 * n] + u[:, n : 2 * n])
+        if self.reset_after:
+            candidate = self.activation(x[:, 2 * n :] + r * u[:, 2 * n :])
+        else:
+            candidate = self.activation(
+                x[:, 2 * n :] + (r * dropped) @ self.recurrent_kernel[:, 2 * n :]
+            )
+        h = z * h + (1 - z) * candidate
+        return h, h if single else [h]
+
+    def plan_kind(self) -> str:
+        """Return the engine's name for this cell."""
+        return "gru_after" if self.reset_after else "gru_before"
+
+    def plan_biases(self) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Return the biases of the input's and of the recurrent product."""
+        if self.bias is None or not self.reset_after:
+            return self.bias, None
+        return self.bias[0], self.bias[1]
+
+
+class LSTMCell(_GatedCell):
+    """One step of long short-term memory (Hochreiter and Schmidhuber 1997), gates i f g o.
+
+    With i, f, o = recurrent_activation(x.W + b + h.U) and g = activation(x.W + b + h.U):
+    c = f c + i g, h = o activation(c).
+
+    Args:
+        units: size of each state and of the output.
+        activation, recurrent_activation: names, None for none, or callables.
+        use_bias: whether there is b.
+        unit_forget_bias: begin with ones in the forget gate's bias.
+        kwargs: as for `SimpleRNNCell`.
+
+    Weights: kernel ``(features, 4 units)``, recurrent_kernel ``(units, 4 units)``, bias
+    ``(4 units,)``. States: h and c, each ``(batch, units)``.
+
+    >>> LSTMCell(4).state_size
+    [4, 4]
+    """
+
+    gates = 4
+    config_keys = (*_GatedCell.config_keys, "recurrent_activation", "unit_forget_bias")
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = "tanh",
+        recurrent_activation: Any = "sigmoid",
+        use_bias: bool = True,
+        unit_forget_bias: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(units, activation, use_bias, **kwargs)
+        self.recurrent_activation = _activations.get(recurrent_activation)
+        self.unit_forget_bias = bool(unit_forget_bias)
+
+    @property
+    def state_size(self) -> list[int]:
+        """Units, twice: h and c."""
+        return [self.units, self.units]
+
+    def build(self, input_shape: Any) -> None:
+        """Make kernel, recurrent_kernel and bias."""
+        super().build(input_shape)
+        if self.bias is not None and self.unit_forget_bias:
+            self.bias[self.units : 2 * self.units] = 1
+
+    def call(self, inputs: Any, states: Any, training: bool | None = None) -> tuple[Any, Any]:
+        """Return the output ``(batch, units)`` and the states [h, c], for inputs ``(batch, features)``."""
+        h, c = states
+        z, h = self._products(inputs, h, training)
+        if self.bias is not None:
+            z = z + self.bias
+        i, f, g, o = np.split(z + h @ self.recurrent_kernel, 4, axis=1)
+        i, f, o = (self.recurrent_activation(gate) for gate in (i, f, o))
+        c = f * c + i * self.activation(g)
+        h = o * self.activation(c)
+        return h, [h, c]
+
+    def plan_kind(self) -> str:
+        """Return the engine's name for this cell."""
+        return "lstm"
+
+
+class StackedRNNCells(Layer):
+    """Cells one above the other, as a single cell.
+
+    Args:
+        cells: the lowest first; each has `call` and `state_size`.
+
+    Raises:
+        ValueError: something in `cells` is no cell.
+
+    >>> StackedRNNCells([LSTMCell(4), GRUCell(3)]).state_size
+    [[4, 4], 3]
+    """
+
+    def __init__(self, cells: Sequence[Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        for cell in cells:
+            check_cell(cell)
+        self.cells = list(cells)
+
+    @property
+    def state_size(self) -> list[Any]:
+        """The cells' state sizes, one entry a cell."""
+        return [cell.state_size for cell in self.cells]
+
+    @property
+    def output_size(self) -> Any:
+        """The last cell's output size."""
+        return output_size_of(self.cells[-1])
+
+    def children(self) -> Any:
+        """Yield the cells that are layers."""
+        yield "cells", [cell for cell in self.cells if isinstance(cell, Layer)]
+
+    def build(self, input_shape: Any) -> None:
+        """Build each cell for the output of the one below."""
+        for cell in self.cells:
+            build_cell(cell, input_shape)
+            input_shape = (input_shape[0], output_size_of(cell))
+
+    def get_initial_state(
+        self, inputs: Any = None, batch_size: int | None = None, dtype: Any = None
+    ) -> list[Any]:
+        """Return each cell's initial state; arguments as for `AbstractRNNCell`."""
+        if inputs is not None:
+            batch_size = np.shape(inputs)[0]
+        return [initial_state_of(cell, batch_size, dtype or self.dtype) for cell in self.cells]
+
+    def call(
+        self, inputs: Any, states: Any, training: bool | None = None, **kwargs: Any
+    ) -> tuple[Any, Any]:
+        """Return the last cell's output and each cell's new states."""
+        new_states = []
+        for cell, state in zip(self.cells, states, strict=True):
+            inputs, state = step_cell(cell, inputs, state, training, **kwargs)
+            new_states.append(state)
+        return inputs, new_states
+
+    def reset_dropout_mask(self) -> None:
+        """Have each cell draw new dropout masks."""
+        for cell in self.cells:
+            if hasattr(cell, "reset_dropout_mask"):
+                cell.reset_dropout_mask()
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        cells = [
+            {"class_name": type(cell).__name__, "config": cell.get_config()} for cell in self.cells
+        ]
+        return {**super().get_config(), "cells": cells}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> StackedRNNCells:
+        """Return a stack of new cells."""
+        config = dict(config)
+        return cls([layer_from_config(cell) for cell in config.pop("cells")], **config)
+
+
+def check_cell(cell: Any) -> None:
+    """Raise ValueError if `cell` has no `call` or no `state_size`."""
+    for attribute in ("call", "state_size"):
+        if attribute not in dir(cell):
+            raise ValueError(f"{cell!r} is no cell: it has no {attribute!r}")
+
+
+def output_size_of(cell: Any) -> Any:
+    """Return the cell's output size, or its first state's if it has none."""
+    size = getattr(cell, "output_size", None)
+    return flatten(cell.state_size)[0] if size is None else size
+
+
+def initial_state_of(cell: Any, batch_size: int | None, dtype: Any) -> Any:
+    """Return the cell's own initial state, or zeros."""
+    if hasattr(cell, "get_initial_state"):
+        return cell.get_initial_state(inputs=None, batch_size=batch_size, dtype=dtype)
+    return zero_states(cell.state_size, int(batch_size or 0), dtype)
+
+
+def build_cell(cell: Any, input_shape: Any) -> None:
+    """Build a cell that is a layer or has `build`, once."""
+    if isinstance(cell, Layer):
+        cell._ensure_built(input_shape)
+    elif hasattr(cell, "build") and not getattr(cell, "built", False):
+        cell.build(input_shape)
+
+
+def step_cell(cell: Any, inputs: Any, states: Any, training: bool | None, **kwargs: Any) -> Any:
+    """Call a cell with `training` and `constants` only if it takes them."""
+    if training is not None and call_takes(cell, "training"):
+        kwargs["training"] = training
+    if kwargs.get("constants") is None or not (
+        call_takes(cell, "constants") or call_takes(cell, "kwargs")
+    ):
+        kwargs.pop("constants", None)
+    return cell.call(inputs, states, **kwargs)

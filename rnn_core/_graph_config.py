@@ -1,0 +1,217 @@
+"""Graphs of layers as Keras writes them: read from Keras 2 and 3, written as Keras 3 does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rnn_core._graph import Node, SymbolicTensor
+from rnn_core._input import InputLayer
+from rnn_core._layer import Layer, layer_from_config
+from rnn_core._nest import flatten, map_leaves
+
+# Where a tensor comes from: a layer's name, which of its calls, which of that call's outputs.
+History = tuple[str, int, int]
+Find = Callable[[Any], SymbolicTensor]
+
+
+class _NotYet(Exception):
+    """A tensor whose layer has not been called so far."""
+
+
+# Writing
+
+
+def to_config(
+    name: str, layers: Sequence[Layer], nodes: Sequence[Node], inputs: Any, outputs: Any
+) -> dict[str, Any]:
+    """Return a functional model's config."""
+    calls: dict[int, list[Node]] = {id(layer): [] for layer in layers}
+    for node in nodes:
+        if not isinstance(node.layer, InputLayer):
+            calls[id(node.layer)].append(node)
+
+    def history(tensor: SymbolicTensor) -> list[Any]:
+        made = calls[id(tensor.node.layer)]
+        return [tensor.node.layer.name, made.index(tensor.node) if made else 0, tensor.index]
+
+    def argument(leaf: Any) -> Any:
+        if not isinstance(leaf, SymbolicTensor):
+            return leaf
+        return {
+            "class_name": "__keras_tensor__",
+            "config": {"shape": leaf.shape, "keras_history": history(leaf)},
+        }
+
+    entries = [
+        {
+            "class_name": type(layer).__name__,
+            "config": layer.get_config(),
+            "name": layer.name,
+            "inbound_nodes": [
+                {
+                    "args": [map_leaves(argument, a) for a in (node.inputs, *node.args)],
+                    "kwargs": map_leaves(argument, node.kwargs),
+                }
+                for node in calls[id(layer)]
+            ],
+        }
+        for layer in layers
+    ]
+    return {
+        "name": name,
+        "layers": entries,
+        "input_layers": map_leaves(history, inputs),
+        "output_layers": map_leaves(history, outputs),
+    }
+
+
+# Reading
+
+
+def from_config(config: dict[str, Any]) -> tuple[Any, Any]:
+    """Return the symbolic inputs and outputs of a functional model's config.
+
+    Raises:
+        ValueError: a tensor that no call yields, or a layer of an unknown class.
+    """
+    layers: dict[str, Layer] = {}
+    pending: list[tuple[str, Any]] = []
+    made: dict[str, list[Any]] = {}
+    for entry in config["layers"]:
+        layer = layer_from_config(entry)
+        name = entry.get("name", layer.name)
+        layers[name] = layer
+        made[name] = [layer.output] if isinstance(layer, InputLayer) else []
+        pending += [(name, node) for node in entry.get("inbound_nodes", [])]
+    first_call = _first_calls(config)
+
+    def find(history: Any) -> SymbolicTensor:
+        name, call, index = history[0], history[1], history[2]
+        if name not in made:
+            raise ValueError(f"a tensor comes from layer {name!r}, which the model does not have")
+        call -= first_call.get(name, 0)
+        if not 0 <= call < len(made[name]):
+            raise _NotYet
+        outputs = flatten(made[name][call])
+        if not 0 <= index < len(outputs):
+            raise ValueError(f"layer {name!r} has {len(outputs)} outputs, no output {index}")
+        tensor: SymbolicTensor = outputs[index]
+        return tensor
+
+    while pending:
+        waiting = []
+        for name, node in pending:
+            blocked = any(other == name for other, _ in waiting)
+            try:
+                if blocked:
+                    raise _NotYet
+                args, kwargs = _arguments(node, layers[name], find)
+            except _NotYet:
+                waiting.append((name, node))
+                continue
+            made[name].append(layers[name](*args, **kwargs))
+        if len(waiting) == len(pending):
+            names = ", ".join(sorted({name for name, _ in waiting}))
+            raise ValueError(f"the model's graph has no beginning: {names} wait for each other")
+        pending = waiting
+    try:
+        return _ends(config["input_layers"], find), _ends(config["output_layers"], find)
+    except _NotYet:
+        raise ValueError("an input or output of the model comes from a call it does not have") from None
+
+
+def _ends(histories: Any, find: Find) -> Any:
+    """Return the tensors of one history, a list of histories, or a dict of them."""
+    if isinstance(histories, dict):
+        return {key: _ends(value, find) for key, value in histories.items()}
+    if _is_history(histories):
+        return find(histories)
+    tensors = [_ends(history, find) for history in histories]
+    return tensors if len(tensors) > 1 else tensors[0]
+
+
+def _is_history(value: Any) -> bool:
+    return (
+        isinstance(value, (list, tuple))
+        and len(value) >= 3
+        and isinstance(value[0], str)
+        and all(isinstance(n, int) for n in value[1:3])
+    )
+
+
+def _histories(value: Any) -> list[History]:
+    """Return all histories within a part of a config."""
+    if _is_history(value):
+        return [(value[0], value[1], value[2]), *_histories(list(value[3:]))]
+    if isinstance(value, dict):
+        return [history for item in value.values() for history in _histories(item)]
+    if isinstance(value, (list, tuple)):
+        return [history for item in value for history in _histories(item)]
+    return []
+
+
+def _first_calls(config: dict[str, Any]) -> dict[str, int]:
+    """Return the lowest call index that refers to each nested model.
+
+    A functional model inside another counts its own making as call 0, so the graph around it
+    begins with call 1.
+    """
+    nested = {
+        entry.get("name", entry["config"].get("name"))
+        for entry in config["layers"]
+        if isinstance(entry["config"], dict) and "layers" in entry["config"]
+    }
+    ends = [config["input_layers"], config["output_layers"]]
+    used = _histories([entry.get("inbound_nodes", []) for entry in config["layers"]] + ends)
+    return {name: min((c for n, c, _ in used if n == name), default=0) for name in nested}
+
+
+def _arguments(node: Any, layer: Layer, find: Find) -> tuple[list[Any], dict[str, Any]]:
+    if isinstance(node, dict):
+        args = [_keras3(argument, find) for argument in node.get("args", [])]
+        kwargs = {key: _keras3(value, find) for key, value in node.get("kwargs", {}).items()}
+    else:
+        args, kwargs = _keras2(node, layer, find)
+    kwargs.pop("training", None)
+    return args, {key: value for key, value in kwargs.items() if value is not None}
+
+
+def _keras3(value: Any, find: Find) -> Any:
+    if isinstance(value, dict):
+        if value.get("class_name") == "__keras_tensor__":
+            return find(value["config"]["keras_history"])
+        return {key: _keras3(item, find) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_keras3(item, find) for item in value]
+    return value
+
+
+def _keras2(node: Any, layer: Layer, find: Find) -> tuple[list[Any], dict[str, Any]]:
+    """Read ``[[name, call, output, kwargs], ...]``: one list for each tensor of the first argument."""
+    entries = [node] if _is_history(node) else node
+    tensors = [_keras2_value(entry[:3], find) for entry in entries]
+    kwargs: dict[str, Any] = {}
+    for entry in entries:
+        if len(entry) > 3:
+            kwargs.update({key: _keras2_value(value, find) for key, value in entry[3].items()})
+    if len(tensors) == 1:
+        return tensors, kwargs
+    if hasattr(layer, "go_backwards") or hasattr(layer, "merge_mode"):
+        # States and constants follow the sequence.
+        constants = int(getattr(layer, "num_constants", 0) or 0)
+        states = tensors[1 : len(tensors) - constants]
+        if states:
+            kwargs["initial_state"] = states
+        if constants:
+            kwargs["constants"] = tensors[-constants:]
+        return tensors[:1], kwargs
+    return [tensors], kwargs
+
+
+def _keras2_value(value: Any, find: Find) -> Any:
+    if _is_history(value):
+        return value[2] if value[0] == "_CONSTANT_VALUE" else find(value)
+    if isinstance(value, list):
+        return [_keras2_value(item, find) for item in value]
+    return value

@@ -1,0 +1,165 @@
+"""Initial values of weights, by Keras's names."""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from rnn_core._names import snake_case, unknown
+
+Shape = tuple[int, ...]
+Draw = Callable[..., np.ndarray]
+
+# Bytes of weights that may still be made while a model's file is read; None outside of that.
+_budget: contextvars.ContextVar[list[int] | None] = contextvars.ContextVar("budget", default=None)
+
+
+def _fans(shape: Shape) -> tuple[float, float]:
+    if len(shape) < 2:
+        size = float(np.prod(shape))
+        return size, size
+    receptive = float(np.prod(shape[:-2]))
+    return shape[-2] * receptive, shape[-1] * receptive
+
+
+def _truncated_normal(rng: np.random.Generator, shape: Shape, mean: float, stddev: float) -> np.ndarray:
+    values = rng.standard_normal(shape)
+    while (outside := np.abs(values) > 2).any():
+        values[outside] = rng.standard_normal(int(outside.sum()))
+    return mean + stddev * values
+
+
+def _variance_scaling(
+    rng: np.random.Generator, shape: Shape, scale: float, mode: str, distribution: str
+) -> np.ndarray:
+    fan_in, fan_out = _fans(shape)
+    fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode]
+    variance = scale / max(1.0, fan)
+    if distribution == "uniform":
+        limit = np.sqrt(3 * variance)
+        return rng.uniform(-limit, limit, shape)
+    if distribution == "untruncated_normal":
+        return rng.normal(0, np.sqrt(variance), shape)
+    # The standard deviation of a normal distribution cut off at two of its own.
+    return _truncated_normal(rng, shape, 0, np.sqrt(variance) / 0.87962566103423978)
+
+
+def _orthogonal(rng: np.random.Generator, shape: Shape, gain: float) -> np.ndarray:
+    """Saxe et al. 2013: the Q of a QR decomposition, signs fixed by R's diagonal."""
+    rows, columns = int(np.prod(shape[:-1])), shape[-1]
+    q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
+    q = q * np.sign(np.diag(r))
+    return gain * (q.T if rows < columns else q).reshape(shape)
+
+
+def _scaled(scale: float, mode: str, distribution: str) -> tuple[Draw, dict[str, Any]]:
+    def draw(rng: np.random.Generator, shape: Shape) -> np.ndarray:
+        return _variance_scaling(rng, shape, scale, mode, distribution)
+
+    return draw, {}
+
+
+_TABLE: dict[str, tuple[Draw, dict[str, Any]]] = {
+    "Zeros": (lambda rng, shape: np.zeros(shape), {}),
+    "Ones": (lambda rng, shape: np.ones(shape), {}),
+    "Constant": (lambda rng, shape, value: np.full(shape, value), {"value": 0.0}),
+    "RandomNormal": (
+        lambda rng, shape, mean, stddev: rng.normal(mean, stddev, shape),
+        {"mean": 0.0, "stddev": 0.05},
+    ),
+    "RandomUniform": (
+        lambda rng, shape, minval, maxval: rng.uniform(minval, maxval, shape),
+        {"minval": -0.05, "maxval": 0.05},
+    ),
+    "TruncatedNormal": (_truncated_normal, {"mean": 0.0, "stddev": 0.05}),
+    "VarianceScaling": (
+        _variance_scaling,
+        {"scale": 1.0, "mode": "fan_in", "distribution": "truncated_normal"},
+    ),
+    "GlorotUniform": _scaled(1, "fan_avg", "uniform"),
+    "GlorotNormal": _scaled(1, "fan_avg", "truncated_normal"),
+    "HeUniform": _scaled(2, "fan_in", "uniform"),
+    "HeNormal": _scaled(2, "fan_in", "truncated_normal"),
+    "LecunUniform": _scaled(1, "fan_in", "uniform"),
+    "LecunNormal": _scaled(1, "fan_in", "truncated_normal"),
+    "Orthogonal": (_orthogonal, {"gain": 1.0}),
+    "Identity": (lambda rng, shape, gain: gain * np.eye(*shape), {"gain": 1.0}),
+}
+_ALIASES = {"uniform": "RandomUniform", "normal": "RandomNormal", "orthogonal_initializer": "Orthogonal"}
+_BY_SNAKE_CASE = {snake_case(name): name for name in _TABLE}
+
+
+class Initializer:
+    """Draws a weight's initial values.
+
+    Args:
+        name: the class name that Keras gives it, such as ``"GlorotUniform"``.
+        config: its arguments, ``seed`` among them; the rest have Keras's defaults.
+    """
+
+    def __init__(self, name: str, config: dict[str, Any] | None = None) -> None:
+        self.name = name
+        self.seed = (config or {}).get("seed")
+        defaults = _TABLE[name][1]
+        self.arguments = {key: (config or {}).get(key, value) for key, value in defaults.items()}
+
+    def __call__(self, shape: Shape, dtype: Any = np.float32) -> np.ndarray:
+        """Return an array of `shape`, drawn anew at each call unless there is a seed."""
+        rng = np.random.default_rng(self.seed if isinstance(self.seed, int) else None)
+        return np.ascontiguousarray(_TABLE[self.name][0](rng, shape, **self.arguments), dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what a Keras config says of it."""
+        seed = {} if self.name in ("Zeros", "Ones", "Constant", "Identity") else {"seed": self.seed}
+        return {"class_name": self.name, "config": {**self.arguments, **seed}}
+
+
+def get(identifier: Any) -> Initializer:
+    """Return the initializer that a name, a Keras config or an `Initializer` stands for.
+
+    Raises:
+        ValueError: no initializer has this name.
+    """
+    config = None
+    if isinstance(identifier, Initializer):
+        return identifier
+    if isinstance(identifier, dict):
+        identifier, config = identifier.get("class_name"), identifier.get("config")
+    name = str(identifier)
+    name = name if name in _TABLE else snake_case(name)
+    name = _ALIASES.get(name, _BY_SNAKE_CASE.get(name, name))
+    if name not in _TABLE:
+        raise unknown("initializer", identifier, [*_BY_SNAKE_CASE, *_ALIASES])
+    return Initializer(name, config)
+
+
+@contextmanager
+def zeros_within(budget_bytes: int) -> Iterator[None]:
+    """Make weights as zeros, for values that will be replaced, and no more than the budget."""
+    token = _budget.set([budget_bytes])
+    try:
+        yield
+    finally:
+        _budget.reset(token)
+
+
+def make(identifier: Any, shape: Shape, dtype: Any) -> np.ndarray:
+    """Return a new weight's values.
+
+    Raises:
+        ValueError: the weight is larger than what is left of the budget of `zeros_within`.
+    """
+    budget = _budget.get()
+    if budget is None:
+        return get(identifier)(shape, dtype)
+    size = np.dtype(dtype).itemsize
+    for length in shape:
+        size *= length
+    if size > budget[0]:
+        raise ValueError(f"weight of shape {shape} does not fit the {budget[0]} bytes left in the file")
+    budget[0] -= size
+    return np.zeros(shape, dtype)

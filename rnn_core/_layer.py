@@ -1,0 +1,371 @@
+"""The base of all layers: weights, building, configuration, names."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+
+from rnn_core import _activations, _graph, _initializers
+from rnn_core._names import unique_name, unknown
+from rnn_core._nest import flatten, map_leaves
+
+Self = TypeVar("Self", bound="Layer")
+Shape = tuple[Any, ...]
+
+# Arguments of Keras layers that say nothing about inference.
+_IGNORED = {"autocast", "dynamic", "enable_caching_device", "input_length", "use_cudnn"}
+
+# The layers that a config may name: this package's, by class name.
+LAYERS: dict[str, type[Layer]] = {}
+
+
+@dataclass(eq=False)
+class Weight:
+    """One array of a layer: its name, values, owner, and whether Keras would train it."""
+
+    name: str
+    value: np.ndarray
+    trainable: bool
+    owner: Layer
+
+
+@lru_cache(maxsize=1024)
+def _call_parameters(function: Any) -> frozenset[str]:
+    return frozenset(inspect.signature(function).parameters)
+
+
+def call_takes(layer: Any, argument: str) -> bool:
+    """Return whether `layer.call` has a parameter of this name."""
+    call = layer.call
+    return argument in _call_parameters(getattr(call, "__func__", call))
+
+
+def resolve_dtype(dtype: Any) -> np.dtype[Any]:
+    """Return float32 or float64 for a name, a NumPy dtype or a Keras dtype policy.
+
+    Half precisions compute in float32.
+
+    Raises:
+        ValueError: the dtype is not a floating one.
+    """
+    if isinstance(dtype, dict):
+        dtype = dtype.get("config", {}).get("name")
+    name = "float32" if dtype is None else getattr(dtype, "name", None) or str(dtype)
+    if isinstance(dtype, type):
+        name = np.dtype(dtype).name
+    if name in ("float64", "float32"):
+        return np.dtype(name)
+    if name in ("float16", "bfloat16", "mixed_float16", "mixed_bfloat16"):
+        return np.dtype("float32")
+    raise ValueError(f"dtype is {dtype!r}, expected float32 or float64")
+
+
+def as_real(value: Any, dtype: np.dtype[Any], owner: str) -> np.ndarray:
+    """Return `value` as an array of `dtype`, itself if it is one.
+
+    Raises:
+        TypeError: it holds something other than real numbers.
+    """
+    array = np.asarray(value)
+    if array.dtype == dtype:
+        return array
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{owner}: inputs are {array.dtype}, expected real numbers ({dtype})")
+    return array.astype(dtype)
+
+
+def _serialize(value: Any) -> Any:
+    if isinstance(value, _initializers.Initializer):
+        return value.get_config()
+    if isinstance(value, Layer):
+        return {"class_name": type(value).__name__, "config": value.get_config()}
+    if callable(value):
+        return _activations.serialize(value)
+    return value
+
+
+class Layer:
+    """A function with weights.
+
+    Subclasses set `config_keys` to the constructor arguments they keep as attributes, make
+    weights in `build` and compute in `call`.
+
+    Args:
+        name: unique within a model; made from the class name if not given.
+        dtype: ``"float32"`` (the default) or ``"float64"``: of weights, computation and outputs.
+        trainable: kept in the config; decides the order of weights in legacy files.
+        input_shape, batch_input_shape, batch_size: the shape of a first layer's inputs.
+        kwargs: regularizers and constraints, by Keras's names, are kept in the config without effect.
+
+    Raises:
+        TypeError: an argument no layer takes.
+    """
+
+    config_keys: ClassVar[tuple[str, ...]] = ()
+    supports_masking: bool = False
+    # What the inputs' axes mean, for layers that want a fixed number of them.
+    input_axes: ClassVar[str | None] = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.__module__.startswith("rnn_core.") and not cls.__name__.startswith("_"):
+            LAYERS[cls.__name__] = cls
+
+    def __init__(
+        self, name: str | None = None, dtype: Any = None, trainable: bool = True, **kwargs: Any
+    ) -> None:
+        self.name = name or unique_name(type(self).__name__)
+        self.dtype = resolve_dtype(dtype)
+        self.trainable = trainable
+        self.built = False
+        self.batch_input_shape = _batch_input_shape(kwargs)
+        self.inert = {key: kwargs.pop(key) for key in [*kwargs] if is_inert(key)}
+        unexpected = kwargs.keys() - _IGNORED
+        if unexpected:
+            raise TypeError(f"{type(self).__name__} takes no argument {sorted(unexpected)[0]!r}")
+        self._own_weights: list[Weight] = []
+        self._features: int | None = None
+
+    # Calling
+
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Build the layer if needed, check and cast the inputs, and return `call`'s result."""
+        if _graph.is_symbolic((inputs, args, kwargs)):
+            return _graph.record(self, inputs, args, kwargs)
+        inputs = self._cast(inputs)
+        self._check(inputs)
+        self._ensure_built(map_leaves(np.shape, inputs))
+        return self.call(inputs, *args, **kwargs)
+
+    def call(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return the outputs for `inputs`; subclasses define it."""
+        raise NotImplementedError(f"{type(self).__name__} does not define call")
+
+    def call_with_mask(
+        self, inputs: Any, mask: Any = None, training: Any = None, *args: Any, **kwargs: Any
+    ) -> tuple[Any, Any]:
+        """Return the outputs and their mask, given the inputs' mask as a model carries it."""
+        if kwargs.get("mask") is None:
+            kwargs.pop("mask", None)
+            if call_takes(self, "mask") and any(m is not None for m in flatten(mask)):
+                kwargs["mask"] = mask
+        mask = kwargs.get("mask", mask)
+        if training is not None and "training" not in kwargs and call_takes(self, "training"):
+            kwargs["training"] = training
+        return self(inputs, *args, **kwargs), self.compute_mask(inputs, mask)
+
+    def _cast(self, inputs: Any) -> Any:
+        """Return `inputs` as one array of the layer's dtype, or a list if it is a list of arrays."""
+        if isinstance(inputs, (list, tuple)) and any(hasattr(x, "dtype") for x in inputs):
+            return [as_real(x, self.dtype, self.name) for x in inputs]
+        return as_real(inputs, self.dtype, self.name)
+
+    def _check(self, inputs: Any) -> None:
+        if self.input_axes is None:
+            return
+        if not isinstance(inputs, np.ndarray):
+            raise ValueError(
+                f"{self.name}: inputs are a {type(inputs).__name__} of {len(inputs)}, expected one array"
+            )
+        axes = self.input_axes.count(",") + 1
+        if inputs.ndim != axes:
+            raise ValueError(
+                f"{self.name}: inputs have shape {inputs.shape}, expected {axes} axes {self.input_axes}"
+            )
+        if self._features is not None and inputs.shape[-1] != self._features:
+            raise ValueError(
+                f"{self.name}: inputs have shape {inputs.shape}, "
+                f"expected {self._features} features on the last axis, not {inputs.shape[-1]}"
+            )
+
+    # Building
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights for inputs of this shape; subclasses that have any define it."""
+
+    def _ensure_built(self, input_shape: Any) -> None:
+        if not self.built:
+            self.build(input_shape)
+            self.built = True
+
+    def add_weight(
+        self,
+        shape: Any = None,
+        initializer: Any = "glorot_uniform",
+        dtype: Any = None,
+        trainable: bool = True,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> np.ndarray:
+        """Make a weight and return its array; keep it as an attribute to compute with it.
+
+        Args:
+            shape: of the weight; a first argument that is a string is its name, as in Keras 2.
+            initializer: a name, a config or an `Initializer`.
+            dtype: the layer's if not given.
+            trainable: False for statistics such as a moving mean.
+            name: for error messages and `rnn-core inspect`.
+            kwargs: ``regularizer``, ``constraint`` and the like have no effect here.
+        """
+        if isinstance(shape, str):
+            name, shape = shape, kwargs.get("shape")
+        dims = () if shape is None else tuple(int(n) for n in np.atleast_1d(shape))
+        dtype = self.dtype if dtype is None else resolve_dtype(dtype)
+        value = _initializers.make(initializer, dims, dtype)
+        self._own_weights.append(Weight(name or "weight", value, trainable, self))
+        return value
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the outputs' shape for inputs of this shape; None stands for any length."""
+        return input_shape
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """Return the outputs' mask: the inputs' if the layer supports masking, else None."""
+        return mask if self.supports_masking else None
+
+    # Weights
+
+    def children(self) -> Iterator[tuple[str, Layer | list[Layer]]]:
+        """Yield the attributes that are layers or lists of layers, with their names."""
+        for attribute, value in vars(self).items():
+            if isinstance(value, Layer):
+                yield attribute, value
+            elif isinstance(value, (list, tuple)) and value and all(isinstance(v, Layer) for v in value):
+                yield attribute, list(value)
+
+    def sublayers(self) -> list[Layer]:
+        """Return the layers this one is made of, one level down."""
+        return [layer for _, child in self.children() for layer in flatten(child)]
+
+    def walk_weights(self) -> Iterator[Weight]:
+        """Yield the layer's own weights, then those of the layers it is made of, each once."""
+        seen: set[int] = set()
+        for layer in self.walk_layers():
+            if id(layer) not in seen:
+                seen.add(id(layer))
+                yield from layer._own_weights
+
+    def walk_layers(self) -> Iterator[Layer]:
+        """Yield this layer and, depth first, all layers it is made of."""
+        yield self
+        for layer in self.sublayers():
+            yield from layer.walk_layers()
+
+    @property
+    def weights(self) -> list[np.ndarray]:
+        """The weights' arrays, in the order of `get_weights`."""
+        return [weight.value for weight in self.walk_weights()]
+
+    @property
+    def trainable_weights(self) -> list[np.ndarray]:
+        """The arrays that Keras would train."""
+        return [w.value for w in self.walk_weights() if w.trainable and w.owner.trainable]
+
+    @property
+    def non_trainable_weights(self) -> list[np.ndarray]:
+        """The arrays that Keras would leave alone."""
+        return [w.value for w in self.walk_weights() if not (w.trainable and w.owner.trainable)]
+
+    def count_params(self) -> int:
+        """Return the number of values in all weights."""
+        return sum(weight.size for weight in self.weights)
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Return copies of the weights."""
+        return [weight.copy() for weight in self.weights]
+
+    def set_weights(self, weights: Iterable[Any]) -> None:
+        """Replace the values of all weights.
+
+        Args:
+            weights: arrays in the order and shapes of `get_weights`.
+
+        Raises:
+            ValueError: another number of arrays, or an array of another shape; nothing is
+                changed then.
+        """
+        self.assign_weights(list(self.walk_weights()), list(weights))
+
+    def assign_weights(self, targets: list[Weight], values: list[Any]) -> None:
+        """Copy `values` into `targets`, all or none; see `set_weights`."""
+        if len(values) != len(targets):
+            raise ValueError(f"{self.name}: {len(values)} weights, expected {len(targets)}")
+        arrays = [as_real(v, w.value.dtype, self.name) for v, w in zip(values, targets, strict=True)]
+        for weight, array in zip(targets, arrays, strict=True):
+            if array.shape != weight.value.shape:
+                raise ValueError(
+                    f"{self.name}: weight {weight.name!r} has shape {array.shape}, "
+                    f"expected {weight.value.shape}"
+                )
+        for weight, array in zip(targets, arrays, strict=True):
+            weight.value[...] = array
+            weight.owner.weights_changed()
+
+    def weights_changed(self) -> None:
+        """Forget what was derived from the weights; called whenever they are replaced."""
+
+    def flops_per_step(self) -> int:
+        """Return the multiplications and additions of the products of one row's time step."""
+        return sum(layer.flops_per_step() for layer in self.sublayers())
+
+    # Configuration
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, ready for JSON and for `from_config`."""
+        config: dict[str, Any] = {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": self.dtype.name,
+        }
+        if self.batch_input_shape is not None:
+            config["batch_input_shape"] = self.batch_input_shape
+        config.update((key, _serialize(getattr(self, key))) for key in self.config_keys)
+        return {**config, **self.inert}
+
+    @classmethod
+    def from_config(cls: type[Self], config: dict[str, Any]) -> Self:
+        """Return a new layer with these constructor arguments."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}>"
+
+
+def is_inert(argument: str) -> bool:
+    """Return whether a constructor argument matters in training only."""
+    return argument.endswith(("_regularizer", "_constraint"))
+
+
+def layer_from_config(config: Any) -> Any:
+    """Return the layer that ``{"class_name", "config"}`` describes.
+
+    Args:
+        config: as Keras writes it; something else, such as a layer, is returned as it is.
+
+    Raises:
+        ValueError: no layer has this class name.
+    """
+    if not isinstance(config, dict):
+        return config
+    class_name = str(config.get("class_name"))
+    if class_name not in LAYERS:
+        name = config.get("config", {}).get("name")
+        raise unknown(f"class for layer {name!r}:", class_name, LAYERS)
+    return LAYERS[class_name].from_config(dict(config.get("config", {})))
+
+
+def _batch_input_shape(kwargs: dict[str, Any]) -> Shape | None:
+    """Take the arguments that give a first layer's input shape out of `kwargs`."""
+    batch_size = kwargs.pop("batch_size", None)
+    for key in ("batch_input_shape", "batch_shape"):
+        if (shape := kwargs.pop(key, None)) is not None:
+            return tuple(shape)
+    if (shape := kwargs.pop("input_shape", None)) is not None:
+        return (batch_size, *shape)
+    kwargs.pop("input_dim", None)
+    return None

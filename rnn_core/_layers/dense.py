@@ -1,0 +1,88 @@
+"""A product with a kernel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rnn_core import _activations, _initializers
+from rnn_core._layer import Layer
+
+
+class Dense(Layer):
+    """activation(x.W + b) over the last axis.
+
+    Args:
+        units: size of the outputs' last axis.
+        activation: a name, None for none, or a callable.
+        use_bias: whether there is b.
+        kernel_initializer, bias_initializer: names or configs.
+        kwargs: as for `Layer`.
+
+    Weights: kernel ``(features, units)``, bias ``(units,)``. Inputs ``(batch, ..., features)``.
+
+    Raises:
+        ValueError: units below 1; inputs of fewer than 2 axes or of other features.
+
+    >>> Dense(3, "softmax")(np.zeros((2, 4))).shape
+    (2, 3)
+    """
+
+    supports_masking = True
+    config_keys = ("units", "activation", "use_bias", "kernel_initializer", "bias_initializer")
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if units <= 0:
+            raise ValueError(f"units is {units}, expected a positive number")
+        self.units = int(units)
+        self.activation = _activations.get(activation)
+        self.use_bias = use_bias
+        self.kernel_initializer = _initializers.get(kernel_initializer)
+        self.bias_initializer = _initializers.get(bias_initializer)
+        self.bias: np.ndarray | None = None
+
+    def build(self, input_shape: Any) -> None:
+        """Make kernel and bias for inputs ``(..., features)``."""
+        if len(input_shape) < 2 or input_shape[-1] is None:
+            raise ValueError(
+                f"{self.name}: inputs have shape {input_shape}, expected (batch, ..., known features)"
+            )
+        self._features = input_shape[-1]
+        self.kernel = self.add_weight(
+            (input_shape[-1], self.units), self.kernel_initializer, name="kernel"
+        )
+        if self.use_bias:
+            self.bias = self.add_weight((self.units,), self.bias_initializer, name="bias")
+
+    def call(self, inputs: Any) -> Any:
+        """Return ``(batch, ..., units)``."""
+        # One product over all rows: a product per row of axes before the last is slow in NumPy.
+        flat = inputs.reshape(-1, inputs.shape[-1]) @ self.kernel
+        if self.bias is not None:
+            flat += self.bias
+        return self.activation(flat).reshape(*inputs.shape[:-1], self.units)
+
+    def _check(self, inputs: Any) -> None:
+        if self._features is not None and inputs.shape[-1] != self._features:
+            raise ValueError(
+                f"{self.name}: inputs have shape {inputs.shape}, "
+                f"expected {self._features} features on the last axis, not {inputs.shape[-1]}"
+            )
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the inputs' shape with `units` for the last axis."""
+        return (*input_shape[:-1], self.units)
+
+    def flops_per_step(self) -> int:
+        """Return two operations for each weight of the kernel."""
+        return 2 * self.kernel.size

@@ -1,0 +1,92 @@
+"""Ids to vectors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rnn_core import _initializers
+from rnn_core._layer import Layer
+
+
+class Embedding(Layer):
+    """Looks up a row of a table for each id.
+
+    Args:
+        input_dim: number of rows; ids are 0 to ``input_dim - 1``.
+        output_dim: length of a row.
+        embeddings_initializer: a name or a config.
+        mask_zero: mask the steps whose id is 0.
+        kwargs: as for `Layer`.
+
+    Inputs: whole numbers of any shape and of any numeric dtype. Outputs: one axis more,
+    ``(batch, timesteps, output_dim)`` for ids ``(batch, timesteps)``.
+
+    Raises:
+        ValueError: an id that is no whole number, or outside the table.
+        TypeError: ids that are not numbers.
+
+    >>> Embedding(10, 4)([[1, 2, 0]]).shape
+    (1, 3, 4)
+    """
+
+    supports_masking = True
+    config_keys = ("input_dim", "output_dim", "embeddings_initializer", "mask_zero")
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        embeddings_initializer: Any = "uniform",
+        mask_zero: bool = False,
+        input_length: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if input_dim <= 0 or output_dim <= 0:
+            raise ValueError(
+                f"input_dim and output_dim are {input_dim} and {output_dim}, expected positive numbers"
+            )
+        if input_length is not None and self.batch_input_shape is None:
+            self.batch_input_shape = (None, input_length)
+        self.input_dim = int(input_dim)
+        self.output_dim = int(output_dim)
+        self.embeddings_initializer = _initializers.get(embeddings_initializer)
+        self.mask_zero = mask_zero
+
+    def build(self, input_shape: Any) -> None:
+        """Make embeddings ``(input_dim, output_dim)``."""
+        self.embeddings = self.add_weight(
+            (self.input_dim, self.output_dim), self.embeddings_initializer, name="embeddings"
+        )
+
+    def _cast(self, inputs: Any) -> np.ndarray:
+        ids = np.asarray(inputs)
+        if ids.dtype.kind not in "fiub":
+            raise TypeError(f"{self.name}: ids are {ids.dtype}, expected whole numbers")
+        if ids.dtype.kind == "f":
+            self._refuse(ids, ~(np.floor(ids) == ids), "a whole number")
+            self._refuse(ids, np.abs(ids) > 2**53, f"at least 0 and below {self.input_dim}")
+            ids = ids.astype(np.int64)
+        self._refuse(ids, ids >= self.input_dim, f"below {self.input_dim}")
+        if ids.dtype.kind == "i":
+            self._refuse(ids, ids < 0, "at least 0")
+        return ids.astype(np.int64) if ids.dtype.kind == "b" else ids
+
+    def _refuse(self, ids: np.ndarray, wrong: np.ndarray, expected: str) -> None:
+        if wrong.any():
+            place = tuple(int(axis[0]) for axis in np.nonzero(wrong))
+            raise ValueError(f"{self.name}: id at {place} is {ids[place]}, expected {expected}")
+
+    def call(self, inputs: Any) -> np.ndarray:
+        """Return the rows of the ids."""
+        return self.embeddings.take(inputs, axis=0)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the inputs' shape with `output_dim` after it."""
+        return (*input_shape, self.output_dim)
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """Return where ids are not 0 with `mask_zero`, else None."""
+        return np.not_equal(inputs, 0) if self.mask_zero else None

@@ -1,0 +1,38 @@
+"""A mask from values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rnn_core._layer import Layer
+
+
+class Masking(Layer):
+    """Masks the steps whose features all equal a value, and zeroes them.
+
+    Args:
+        mask_value: the value.
+        kwargs: as for `Layer`.
+
+    >>> Masking(-1.0)([[[1.0, -1.0], [-1.0, -1.0]]])
+    array([[[ 1., -1.],
+            [ 0.,  0.]]], dtype=float32)
+    """
+
+    supports_masking = True
+    config_keys = ("mask_value",)
+
+    def __init__(self, mask_value: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.mask_value = mask_value
+
+    def call(self, inputs: Any) -> np.ndarray:
+        """Return the inputs, zero where masked."""
+        return np.where(self.compute_mask(inputs)[..., None], inputs, inputs.dtype.type(0))
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> np.ndarray:
+        """Return where any feature differs from the value: the inputs' shape without its last axis."""
+        value: np.ndarray = np.any(np.not_equal(inputs, self.mask_value), axis=-1)
+        return value

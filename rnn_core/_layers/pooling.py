@@ -1,0 +1,119 @@
+"""Means and maxima over steps."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from rnn_core._layer import Layer
+from rnn_core._layers.convolution import one, output_steps, padding_of
+
+
+class _Pooling1D(Layer):
+    """A window over the steps.
+
+    Args:
+        pool_size: steps in a window.
+        strides: steps from one window to the next; `pool_size` if not given.
+        padding: ``"valid"`` or ``"same"``.
+        kwargs: as for `Layer`.
+
+    Inputs ``(batch, timesteps, features)``, outputs ``(batch, windows, features)``.
+    """
+
+    input_axes = "(batch, timesteps, features)"
+    config_keys = ("pool_size", "strides", "padding")
+
+    def __init__(
+        self, pool_size: Any = 2, strides: Any = None, padding: str = "valid", **kwargs: Any
+    ) -> None:
+        if kwargs.pop("data_format", None) == "channels_first":
+            raise ValueError("data_format is 'channels_first', expected 'channels_last'")
+        super().__init__(**kwargs)
+        self.pool_size = one(pool_size)
+        self.strides = self.pool_size if strides is None else one(strides)
+        self.padding = padding_of(padding, ("valid", "same"))
+
+    def _windows(self, x: np.ndarray, fill: float) -> np.ndarray:
+        """Return ``(batch, windows, features, pool_size)``, `fill` beyond the steps."""
+        steps = output_steps(x.shape[1], self.pool_size, self.strides, self.padding)
+        beyond = max((steps - 1) * self.strides + self.pool_size - x.shape[1], 0)
+        if self.padding == "same":
+            x = np.pad(
+                x, ((0, 0), (beyond // 2, beyond - beyond // 2), (0, 0)), constant_values=fill
+            )
+        windows = np.lib.stride_tricks.sliding_window_view(x, self.pool_size, axis=1)
+        return windows[:, :: self.strides][:, :steps]
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return ``(batch, windows, features)``."""
+        steps = output_steps(input_shape[1], self.pool_size, self.strides, self.padding)
+        return (input_shape[0], steps, input_shape[2])
+
+
+class MaxPooling1D(_Pooling1D):
+    __doc__ = (_Pooling1D.__doc__ or "").replace("A window", "The maximum of a window")
+
+    def call(self, inputs: Any) -> Any:
+        """Return each window's maximum."""
+        return self._windows(inputs, -np.inf).max(axis=-1)
+
+
+class AveragePooling1D(_Pooling1D):
+    __doc__ = (_Pooling1D.__doc__ or "").replace("A window", "The mean of a window")
+
+    def call(self, inputs: Any) -> Any:
+        """Return each window's mean, of the steps that exist."""
+        count = self._windows(np.ones((1, inputs.shape[1], 1), self.dtype), 0.0).sum(axis=-1)
+        return self._windows(inputs, 0.0).sum(axis=-1) / count
+
+
+class _GlobalPooling1D(Layer):
+    """All steps made one.
+
+    Args:
+        keepdims: keep an axis of one step.
+        kwargs: as for `Layer`.
+
+    Inputs ``(batch, timesteps, features)``, outputs ``(batch, features)``.
+    """
+
+    input_axes = "(batch, timesteps, features)"
+    config_keys: ClassVar[tuple[str, ...]] = ("keepdims",)
+
+    def __init__(self, keepdims: bool = False, **kwargs: Any) -> None:
+        if kwargs.pop("data_format", None) == "channels_first":
+            raise ValueError("data_format is 'channels_first', expected 'channels_last'")
+        super().__init__(**kwargs)
+        self.keepdims = keepdims
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return ``(batch, features)``, or ``(batch, 1, features)``."""
+        batch, _, features = input_shape
+        return (batch, 1, features) if self.keepdims else (batch, features)
+
+
+class GlobalAveragePooling1D(_GlobalPooling1D):
+    __doc__ = (_GlobalPooling1D.__doc__ or "").replace("All steps", "The mean of all steps")
+
+    supports_masking = True
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        """Return the mean over the steps that count."""
+        if mask is None:
+            return inputs.mean(axis=1, keepdims=self.keepdims)
+        weights = np.asarray(mask, self.dtype)[..., None]
+        total = np.where(weights != 0, inputs, 0).sum(axis=1, keepdims=self.keepdims)
+        return total / weights.sum(axis=1, keepdims=self.keepdims)
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
+        """Return None: there are no steps left."""
+
+
+class GlobalMaxPooling1D(_GlobalPooling1D):
+    __doc__ = (_GlobalPooling1D.__doc__ or "").replace("All steps", "The maximum of all steps")
+
+    def call(self, inputs: Any) -> Any:
+        """Return the maximum over all steps, as Keras does also where they are masked."""
+        return inputs.max(axis=1, keepdims=self.keepdims)

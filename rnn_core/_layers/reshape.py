@@ -1,0 +1,168 @@
+"""Other shapes for the same values."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from rnn_core._layer import Layer
+
+
+def _product(lengths: Any) -> int | None:
+    return None if None in lengths else math.prod(lengths)
+
+
+class Flatten(Layer):
+    """All axes but the batch's made one.
+
+    Args:
+        data_format: with ``"channels_first"`` the features' axis goes last before that.
+        kwargs: as for `Layer`.
+
+    >>> Flatten()(np.zeros((2, 3, 4))).shape
+    (2, 12)
+    """
+
+    config_keys = ("data_format",)
+
+    def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.data_format = data_format or "channels_last"
+
+    def call(self, inputs: Any) -> Any:
+        """Return ``(batch, values)``."""
+        if self.data_format == "channels_first" and inputs.ndim > 2:
+            inputs = np.moveaxis(inputs, 1, -1)
+        return inputs.reshape(inputs.shape[0], math.prod(inputs.shape[1:]))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return ``(batch, values)``."""
+        return (input_shape[0], _product(input_shape[1:]))
+
+
+class Reshape(Layer):
+    """Another shape for each row.
+
+    Args:
+        target_shape: without the batch; one axis may be -1.
+        kwargs: as for `Layer`.
+
+    >>> Reshape((-1, 2))(np.zeros((2, 6))).shape
+    (2, 3, 2)
+    """
+
+    config_keys = ("target_shape",)
+
+    def __init__(self, target_shape: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.target_shape = tuple(int(n) for n in target_shape)
+
+    def call(self, inputs: Any) -> Any:
+        """Return ``(batch, *target_shape)``."""
+        return inputs.reshape(inputs.shape[0], *self.compute_output_shape(inputs.shape)[1:])
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return ``(batch, *target_shape)``, -1 replaced by what is left."""
+        size = _product(input_shape[1:])
+        known = math.prod(n for n in self.target_shape if n != -1)
+        if size is None:
+            return (input_shape[0], *(None if n == -1 else n for n in self.target_shape))
+        fits = size % known == 0 if -1 in self.target_shape and known else size == known
+        if not fits:
+            raise ValueError(
+                f"{self.name}: inputs have shape {tuple(input_shape)}, "
+                f"expected as many values a row as {self.target_shape}"
+            )
+        return (input_shape[0], *(size // known if n == -1 else n for n in self.target_shape))
+
+
+class Permute(Layer):
+    """The axes of each row in another order.
+
+    Args:
+        dims: the new order, counted from 1: axis 0 is the batch.
+        kwargs: as for `Layer`.
+
+    >>> Permute((2, 1))(np.zeros((2, 3, 4))).shape
+    (2, 4, 3)
+    """
+
+    config_keys = ("dims",)
+
+    def __init__(self, dims: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dims = tuple(int(axis) for axis in dims)
+        if sorted(self.dims) != [*range(1, len(self.dims) + 1)]:
+            raise ValueError(f"dims is {self.dims}, expected an order of 1 to {len(self.dims)}")
+
+    def call(self, inputs: Any) -> Any:
+        """Return the inputs, permuted."""
+        return np.transpose(inputs, (0, *self.dims))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the permuted shape."""
+        return (input_shape[0], *(input_shape[axis] for axis in self.dims))
+
+
+class RepeatVector(Layer):
+    """Each row ``(features,)`` as a sequence of equal steps.
+
+    Args:
+        n: number of steps.
+        kwargs: as for `Layer`.
+
+    >>> RepeatVector(3)(np.zeros((2, 4))).shape
+    (2, 3, 4)
+    """
+
+    input_axes = "(batch, features)"
+    config_keys = ("n",)
+
+    def __init__(self, n: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if n <= 0:
+            raise ValueError(f"n is {n}, expected a positive number")
+        self.n = int(n)
+
+    def call(self, inputs: Any) -> Any:
+        """Return ``(batch, n, features)``."""
+        return np.repeat(inputs[:, None], self.n, axis=1)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return ``(batch, n, features)``."""
+        return (input_shape[0], self.n, input_shape[1])
+
+
+class ZeroPadding1D(Layer):
+    """Zeros before and after the steps.
+
+    Args:
+        padding: steps on both sides, or ``(before, after)``.
+        kwargs: as for `Layer`.
+
+    >>> ZeroPadding1D((1, 0))(np.ones((1, 2, 1))).ravel()
+    array([0., 1., 1.], dtype=float32)
+    """
+
+    input_axes = "(batch, timesteps, features)"
+    config_keys = ("padding",)
+
+    def __init__(self, padding: Any = 1, **kwargs: Any) -> None:
+        kwargs.pop("data_format", None)
+        super().__init__(**kwargs)
+        self.padding = (padding, padding) if isinstance(padding, int) else tuple(padding)
+
+    def call(self, inputs: Any) -> Any:
+        """Return ``(batch, before + timesteps + after, features)``."""
+        return np.pad(inputs, ((0, 0), self.padding, (0, 0)))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the padded shape."""
+        steps = input_shape[1]
+        return (
+            input_shape[0],
+            None if steps is None else steps + sum(self.padding),
+            input_shape[2],
+        )

@@ -1,0 +1,341 @@
+"""Models: a chain or a graph of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from rnn_core import _graph, _graph_config, _predict
+from rnn_core._graph import SymbolicTensor
+from rnn_core._input import InputLayer
+from rnn_core._layer import LAYERS, Layer, layer_from_config
+from rnn_core._nest import flatten, map_leaves, pack_like
+
+
+class Model(Layer):
+    """A graph of layers, from symbolic inputs to outputs.
+
+    Args:
+        inputs: a symbolic tensor of `Input`, or a list or dict of them.
+        outputs: symbolic tensors computed from them, one or a list or dict.
+        kwargs: as for `Layer`.
+
+    Calling the model takes arrays in the structure of `inputs`, or a dict by the inputs' names.
+
+    Raises:
+        ValueError: outputs that need an input which is not among `inputs`.
+
+    >>> from rnn_core import LSTM, Dense, Input
+    >>> x = Input((None, 3))
+    >>> model = Model(x, Dense(2)(LSTM(4)(x)))
+    >>> model.predict(np.zeros((5, 7, 3))).shape
+    (5, 2)
+    """
+
+    supports_masking = True
+
+    def __init__(self, inputs: Any, outputs: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._inputs, self._outputs = inputs, outputs
+        self._nodes = _graph.sorted_nodes(flatten(outputs))
+        given = {id(tensor.node) for tensor in flatten(inputs)}
+        for node in self._nodes:
+            if isinstance(node.layer, InputLayer) and id(node) not in given:
+                raise ValueError(f"{self.name}: outputs need {node.layer.name!r}, which is no input")
+        self.built = True
+
+    # Structure
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, each once, inputs first."""
+        nodes = [tensor.node for tensor in flatten(self._inputs)] + self._nodes
+        return list({id(node.layer): node.layer for node in nodes}.values())
+
+    @property
+    def input_layers(self) -> list[InputLayer]:
+        """The inputs' layers, in order."""
+        return [tensor.node.layer for tensor in flatten(self._inputs)]
+
+    def get_layer(self, name: str) -> Layer:
+        """Return the layer of this name.
+
+        Raises:
+            ValueError: there is none.
+        """
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        names = ", ".join(layer.name for layer in self.layers)
+        raise ValueError(f"{self.name}: no layer {name!r}; there are {names}")
+
+    def children(self) -> Iterator[tuple[str, Layer | list[Layer]]]:
+        """Yield the layers."""
+        yield "layers", self.layers
+
+    def is_stateful(self) -> bool:
+        """Return whether a layer keeps states from batch to batch."""
+        return any(getattr(layer, "stateful", False) for layer in self.walk_layers())
+
+    def reset_states(self) -> None:
+        """Reset the states of all stateful layers."""
+        for layer in self.walk_layers():
+            if getattr(layer, "stateful", False):
+                layer.reset_states()  # type: ignore[attr-defined]
+
+    # Calling
+
+    def _cast(self, inputs: Any) -> Any:
+        return self._arrange(inputs)
+
+    def _arrange(self, inputs: Any) -> Any:
+        """Return arrays in the structure of the model's inputs, shapes checked."""
+        layers = self.input_layers
+        if isinstance(inputs, dict) and not isinstance(self._inputs, dict):
+            missing = [layer.name for layer in layers if layer.name not in inputs]
+            if missing:
+                raise ValueError(f"{self.name}: no input {missing[0]!r} among {sorted(inputs)}")
+            inputs = [inputs[layer.name] for layer in layers]
+        leaves = [inputs] if len(layers) == 1 and not isinstance(inputs, dict) else flatten(inputs)
+        if len(layers) == 1 and isinstance(inputs, (list, tuple)) and len(inputs) == 1:
+            only = np.asarray(inputs[0])
+            leaves = [only] if only.ndim == len(layers[0].batch_shape) else leaves
+        if len(leaves) != len(layers):
+            raise ValueError(f"{self.name}: {len(leaves)} inputs, expected {len(layers)}")
+        arrays = [np.asarray(leaf) for leaf in leaves]
+        for array, layer in zip(arrays, layers, strict=True):
+            layer.check(array.shape)
+        return pack_like(self._inputs, arrays)
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Return the outputs, in the structure the model was made with.
+
+        Args:
+            inputs: arrays in the structure of the model's inputs.
+            training: True puts dropout in effect.
+            mask: of the inputs, in the same structure.
+        """
+        return self._run(inputs, mask, training)[0]
+
+    def call_with_mask(
+        self, inputs: Any, mask: Any = None, training: Any = None, *args: Any, **kwargs: Any
+    ) -> tuple[Any, Any]:
+        """Return the outputs and their masks."""
+        inputs = self._cast(inputs)
+        return self._run(inputs, kwargs.get("mask", mask), training)
+
+    def _run(self, inputs: Any, mask: Any, training: bool | None) -> tuple[Any, Any]:
+        values: dict[SymbolicTensor, tuple[Any, Any]] = {}
+        leaves = flatten(inputs)
+        masks = [None] * len(leaves) if mask is None else [mask] if len(leaves) == 1 else flatten(mask)
+        for tensor, value, value_mask in zip(flatten(self._inputs), leaves, masks, strict=True):
+            values[tensor] = value, value_mask
+
+        def part(structure: Any, which: int) -> Any:
+            return map_leaves(
+                lambda leaf: values[leaf][which] if isinstance(leaf, SymbolicTensor) else leaf,
+                structure,
+            )
+
+        for node in self._nodes:
+            if isinstance(node.layer, InputLayer):
+                continue
+            result, result_mask = node.layer.call_with_mask(
+                part(node.inputs, 0),
+                part(node.inputs, 1),
+                training,
+                *part(node.args, 0),
+                **part(node.kwargs, 0),
+            )
+            outputs = flatten(node.outputs)
+            results = [result] if len(outputs) == 1 else flatten(result)
+            result_masks = [result_mask] if len(outputs) == 1 else flatten(result_mask)
+            if len(result_masks) != len(outputs):
+                result_masks = [None] * len(outputs)
+            values.update(zip(outputs, zip(results, result_masks, strict=True), strict=True))
+        return part(self._outputs, 0), part(self._outputs, 1)
+
+    def predict(self, x: Any, batch_size: int | None = None, progress: bool = False) -> Any:
+        """Return the outputs for many rows, computed batch by batch on `get_num_threads` threads.
+
+        Args:
+            x: arrays as for a call, of any number of rows.
+            batch_size: rows to a batch; chosen by the model's size if not given.
+            progress: show a progress bar; needs tqdm.
+
+        Raises:
+            ValueError, TypeError: as for a call.
+            ImportError: `progress` without tqdm.
+        """
+        x = self._arrange(x)
+        return _predict.predict(self, x, batch_size, bool(progress))
+
+    # Shapes and masks
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the outputs' shapes for inputs of this shape."""
+        shapes: dict[SymbolicTensor, Any] = {}
+        given = input_shape if isinstance(input_shape, list) else [input_shape]
+        shapes.update(zip(flatten(self._inputs), given, strict=True))
+        for node in self._nodes:
+            if isinstance(node.layer, InputLayer):
+                continue
+            inner = map_leaves(shapes.__getitem__, node.inputs)
+            result = node.layer.compute_output_shape(inner)
+            results = result if isinstance(result, list) else [result]
+            shapes.update(zip(flatten(node.outputs), results, strict=True))
+        found = [shapes[tensor] for tensor in flatten(self._outputs)]
+        return found if isinstance(self._outputs, (list, tuple, dict)) else found[0]
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """Return the outputs' masks; computing them runs the model."""
+        return self._run(self._arrange(inputs), mask, None)[1]
+
+    def output_shapes(self) -> list[tuple[Layer, Any]]:
+        """Return each layer with its outputs' shape, as the graph has it."""
+        shapes: dict[int, tuple[Layer, Any]] = {}
+        for node in [tensor.node for tensor in flatten(self._inputs)] + self._nodes:
+            shapes[id(node.layer)] = node.layer, map_leaves(lambda t: t.shape, node.outputs)
+        return list(shapes.values())
+
+    def summary(self, print_fn: Callable[[str], Any] = print) -> None:
+        """Print a line a layer: name, class, output shape, number of weights.
+
+        Args:
+            print_fn: takes each line.
+        """
+        rows = [("layer", "class", "output shape", "weights")]
+        for layer, shape in self.output_shapes():
+            rows.append(
+                (layer.name, type(layer).__name__, _shape_text(shape), f"{layer.count_params():,}")
+            )
+        widths = [max(len(row[column]) for row in rows) for column in range(3)]
+        for name, kind, text, count in rows:
+            print_fn(f"{name:{widths[0]}}  {kind:{widths[1]}}  {text:{widths[2]}}  {count:>12}")
+        print_fn(f"{self.count_params():,} weights in all")
+
+    # Configuration
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the graph as Keras 3 writes it."""
+        return _graph_config.to_config(self.name, self.layers, self._nodes, self._inputs, self._outputs)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Model:
+        """Return a new model from a config of Keras 2 or 3."""
+        inputs, outputs = _graph_config.from_config(config)
+        return Model(inputs, outputs, name=config.get("name"))
+
+
+class Sequential(Model):
+    """A chain of layers.
+
+    Args:
+        layers: in order; the first may be an `Input`, or have `input_shape`.
+        kwargs: as for `Layer`.
+
+    >>> from rnn_core import LSTM, Dense
+    >>> Sequential([LSTM(4), Dense(2, "softmax")]).predict(np.zeros((5, 7, 3))).shape
+    (5, 2)
+    """
+
+    def __init__(self, layers: Sequence[Any] = (), **kwargs: Any) -> None:
+        Layer.__init__(self, **kwargs)
+        self._chain: list[Layer] = []
+        self._input: InputLayer | None = None
+        for layer in layers:
+            self.add(layer)
+
+    def add(self, layer: Any) -> None:
+        """Put a layer at the end of the chain.
+
+        Raises:
+            TypeError: no layer.
+        """
+        if isinstance(layer, SymbolicTensor):
+            layer = layer.node.layer
+        if isinstance(layer, InputLayer):
+            self._input = layer
+            return
+        if not isinstance(layer, Layer):
+            raise TypeError(f"{self.name}: got {layer!r}, expected a layer")
+        if not self._chain and self._input is None and layer.batch_input_shape is not None:
+            self._input = InputLayer(batch_shape=layer.batch_input_shape)
+        self._chain.append(layer)
+        self.built = False
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, without the input."""
+        return list(self._chain)
+
+    @property
+    def input_layers(self) -> list[InputLayer]:
+        """The input's layer, or none while its shape is open."""
+        return [self._input] if self._input else []
+
+    def children(self) -> Iterator[tuple[str, Layer | list[Layer]]]:
+        """Yield the layers; builds them if the input's shape is known."""
+        if not self.built and self._input and None not in self._input.batch_shape[-1:]:
+            self._ensure_built(self._input.batch_shape)
+        yield "layers", self.layers
+
+    def build(self, input_shape: Any) -> None:
+        """Build each layer for the output of the one before."""
+        if self._input is None:
+            self._input = InputLayer(batch_shape=(None,) * (len(input_shape) - 1) + input_shape[-1:])
+        for layer in self._chain:
+            layer._ensure_built(input_shape)
+            input_shape = layer.compute_output_shape(input_shape)
+        self.built = True
+
+    def _arrange(self, inputs: Any) -> Any:
+        array = np.asarray(inputs)
+        if self._input is not None:
+            self._input.check(array.shape)
+        return array
+
+    def _run(self, inputs: Any, mask: Any, training: bool | None) -> tuple[Any, Any]:
+        for layer in self._chain:
+            inputs, mask = layer.call_with_mask(inputs, mask, training)
+        return inputs, mask
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the last layer's output shape."""
+        for layer in self._chain:
+            input_shape = layer.compute_output_shape(input_shape)
+        return input_shape
+
+    def output_shapes(self) -> list[tuple[Layer, Any]]:
+        """Return each layer with its output's shape."""
+        shape: Any = self._input.batch_shape if self._input else None
+        rows = []
+        for layer in self.layers:
+            shape = None if shape is None else layer.compute_output_shape(shape)
+            rows.append((layer, shape))
+        return rows
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the layers' configs in order."""
+        layers: list[Layer] = [*self.input_layers, *self._chain]
+        entries = [
+            {"class_name": type(layer).__name__, "config": layer.get_config()} for layer in layers
+        ]
+        return {"name": self.name, "layers": entries}
+
+    @classmethod
+    def from_config(cls, config: Any) -> Sequential:
+        """Return a new model; the bare list of layers of early Keras is taken too."""
+        config = {"layers": config} if isinstance(config, list) else config
+        return cls([layer_from_config(entry) for entry in config["layers"]], name=config.get("name"))
+
+
+def _shape_text(shape: Any) -> str:
+    if isinstance(shape, list):
+        return ", ".join(map(_shape_text, shape))
+    return "?" if shape is None else f"({', '.join('?' if n is None else str(n) for n in shape)})"
+
+
+LAYERS["Functional"] = Model

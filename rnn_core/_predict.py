@@ -1,0 +1,107 @@
+"""Runs a model over many rows, batch by batch, on several threads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnn_core import _threads
+from rnn_core._nest import flatten, map_leaves
+
+if TYPE_CHECKING:
+    from rnn_core._model import Model
+
+# A batch's widest array stays within this many bytes, and a batch within these rows.
+_BATCH_BYTES = 64 << 20
+_MIN_ROWS, _MAX_ROWS = 32, 1024
+
+
+def _rows_of(x: Any, model_name: str) -> int:
+    shapes = [np.shape(leaf) for leaf in flatten(x)]
+    if any(not shape for shape in shapes):
+        raise ValueError(f"{model_name}: an input is a single number, expected rows")
+    lengths = {shape[0] for shape in shapes}
+    if len(lengths) != 1:
+        raise ValueError(f"{model_name}: inputs have {sorted(lengths)} rows, expected equal numbers")
+    return int(lengths.pop())
+
+
+def _default_batch(model: Model, x: Any, rows: int, threads: int) -> int:
+    """Return a batch size that keeps arrays small and gives every thread its share."""
+    widest = max((weight.shape[-1] for weight in model.weights if weight.ndim > 1), default=1)
+    steps = max((leaf.shape[1] for leaf in flatten(x) if leaf.ndim > 1), default=1)
+    fitting = _BATCH_BYTES // (4 * max(1, steps) * widest)
+    share = math.ceil(rows / threads)
+    return max(1, min(max(_MIN_ROWS, min(fitting, _MAX_ROWS)), share))
+
+
+def _progress(wanted: bool, rows: int) -> Callable[[int], Any]:
+    if not wanted:
+        return lambda done: None
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        raise ImportError("progress=True needs tqdm: pip install 'rnn_core[progress]'") from None
+    bar = tqdm(total=rows, unit=" rows", unit_scale=True)
+
+    def advance(done: int) -> None:
+        bar.update(done)
+        if bar.n >= rows:
+            bar.close()
+
+    return advance
+
+
+def predict(model: Model, x: Any, batch_size: int | None, progress: bool) -> Any:
+    """Return `model`'s outputs for all rows of `x`; see `Model.predict`."""
+    x = map_leaves(np.asarray, x)
+    rows = _rows_of(x, model.name)
+    threads = 1 if model.is_stateful() else _threads.get_num_threads()
+    if batch_size is None:
+        batch_size = _default_batch(model, x, rows, threads)
+    elif batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}, expected at least 1")
+    starts = range(0, rows, batch_size)
+    if len(starts) <= 1:
+        advance = _progress(progress, rows)
+        outputs = model(x)
+        advance(rows)
+        return outputs
+
+    def run(start: int) -> Any:
+        return model(map_leaves(lambda leaf: leaf[start : start + batch_size], x))
+
+    advance = _progress(progress, rows)
+    with _threads.one_blas_thread():
+        first = run(0)
+        outputs = map_leaves(lambda y: np.empty((rows, *y.shape[1:]), y.dtype), first)
+        for start, batch in zip(starts, _in_order(run, first, starts, threads), strict=True):
+            for target, part in zip(flatten(outputs), flatten(batch), strict=True):
+                target[start : start + batch_size] = part
+            advance(min(batch_size, rows - start))
+    return outputs
+
+
+def _in_order(
+    run: Callable[[int], Any], first: Any, starts: range, threads: int
+) -> Iterator[Any]:
+    """Yield the batches' outputs in order, with few under way at once."""
+    yield first
+    if threads == 1:
+        yield from (run(start) for start in starts[1:])
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        ahead = 2 * threads
+        futures = [pool.submit(run, start) for start in starts[1 : 1 + ahead]]
+        try:
+            for start in [*starts[1 + ahead :], *[None] * len(futures)]:
+                yield futures.pop(0).result()
+                if start is not None:
+                    futures.append(pool.submit(run, start))
+        finally:
+            for future in futures:
+                future.cancel()

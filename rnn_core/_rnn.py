@@ -1,0 +1,433 @@
+"""Recurrent layers: masks, states and shapes around a cell."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from rnn_core import _cells
+from rnn_core._cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
+from rnn_core._layer import Layer, as_real, is_inert, layer_from_config
+from rnn_core._nest import flatten, map_leaves, pack_like
+
+_NATIVE_CELLS = (SimpleRNNCell, GRUCell, LSTMCell)
+
+
+def check_mask(mask: Any, inputs: np.ndarray, shape: tuple[int, int], name: str) -> np.ndarray:
+    """Return a mask as booleans of `shape`, True where a step counts.
+
+    Args:
+        mask: of `shape`, or with a last axis more: a step counts if any of its values is true.
+        inputs: named in the error.
+        shape: ``(batch, timesteps)``, or the reverse for a time-major layer.
+        name: the layer's.
+
+    Raises:
+        ValueError: another shape.
+    """
+    mask = np.asarray(mask)
+    if mask.ndim == 3:
+        mask = mask.any(axis=-1)
+    if mask.shape != shape:
+        raise ValueError(
+            f"{name}: mask has shape {mask.shape}, expected {shape} for inputs {inputs.shape}"
+        )
+    return mask.astype(bool, copy=False)
+
+
+class RNN(Layer):
+    """Runs a cell over the time steps of a sequence.
+
+    Args:
+        cell: an object with `call` and `state_size`, or a list of such, stacked.
+        return_sequences: return every step's output, not only the last.
+        return_state: return a list of the output and the last states.
+        go_backwards: take the steps from last to first; outputs stay in that order.
+        stateful: begin each batch with the states that the one before ended with.
+        unroll: accepted; it never changes a value.
+        time_major: inputs and outputs are ``(timesteps, batch, ...)``.
+        zero_output_for_mask: a masked step gives zeros, not the previous output.
+        kwargs: as for `Layer`.
+
+    Call arguments:
+        inputs: ``(batch, timesteps, features)``.
+        mask: boolean ``(batch, timesteps)``; a False step leaves the states as they are and
+            repeats the output before it, zeros at the beginning.
+        training: True puts dropout in effect.
+        initial_state: states, each ``(batch, size)``; zeros if not given.
+        constants: arrays passed on to a cell that takes `constants`.
+
+    Returns ``(batch, units)``, ``(batch, timesteps, units)`` with `return_sequences`, or a list
+    ``[output, *states]`` with `return_state`.
+
+    Raises:
+        ValueError: inputs, mask or states of another shape; no cell.
+        TypeError: inputs that are not real numbers.
+
+    >>> layer = RNN([LSTMCell(4), LSTMCell(3)], return_sequences=True)
+    >>> layer(np.zeros((2, 5, 6))).shape
+    (2, 5, 3)
+    """
+
+    supports_masking = True
+    input_axes = "(batch, timesteps, features)"
+    rnn_keys: ClassVar[tuple[str, ...]] = (
+        "return_sequences",
+        "return_state",
+        "go_backwards",
+        "stateful",
+        "unroll",
+        "time_major",
+        "zero_output_for_mask",
+    )
+
+    def __init__(
+        self,
+        cell: Any,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        time_major: bool = False,
+        zero_output_for_mask: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        if isinstance(cell, (list, tuple)):
+            cell = StackedRNNCells(cell, dtype=kwargs.get("dtype"))
+        _cells.check_cell(cell)
+        if "dtype" not in kwargs and isinstance(cell, Layer):
+            kwargs["dtype"] = cell.dtype
+        super().__init__(**kwargs)
+        self.cell = cell
+        self.return_sequences = return_sequences
+        self.return_state = return_state
+        self.go_backwards = go_backwards
+        self.stateful = stateful
+        self.unroll = unroll
+        self.time_major = time_major
+        self.zero_output_for_mask = zero_output_for_mask
+        self._states: list[Any] | None = None
+
+    def build(self, input_shape: Any) -> None:
+        """Build the cell for inputs ``(batch, timesteps, features)``."""
+        if len(input_shape) != 3:
+            raise ValueError(
+                f"{self.name}: inputs have shape {input_shape}, expected 3 axes {self.input_axes}"
+            )
+        batch = input_shape[1] if self.time_major else input_shape[0]
+        _cells.build_cell(self.cell, (batch, *input_shape[2:]))
+        self._features = input_shape[-1]
+
+    # Calling
+
+    def call(
+        self,
+        inputs: Any,
+        mask: Any = None,
+        training: bool | None = None,
+        initial_state: Any = None,
+        constants: Any = None,
+    ) -> Any:
+        """Return the output, or ``[output, *states]``; arguments as for the class."""
+        output, states = self.scan(inputs, mask, training, initial_state, constants)
+        return [output, *states] if self.return_state else output
+
+    def scan(
+        self,
+        inputs: np.ndarray,
+        mask: Any = None,
+        training: bool | None = None,
+        initial_state: Any = None,
+        constants: Any = None,
+        out: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, list[Any]]:
+        """Return the output and the last states.
+
+        Args:
+            inputs, mask, training, initial_state, constants: as for `call`.
+            out: where to write the output, of the shape it will have; its units are contiguous.
+        """
+        if mask is not None:
+            mask = check_mask(mask, inputs, inputs.shape[:2], self.name)
+        if self.time_major:
+            inputs = inputs.swapaxes(0, 1)
+            mask = mask if mask is None else mask.swapaxes(0, 1)
+            out = out.swapaxes(0, 1) if out is not None and self.return_sequences else out
+        states = self._initial_states(initial_state, inputs.shape[0])
+        cells = self._native_cells(training)
+        if cells:
+            output, states = self._scan_native(cells, inputs, mask, states, out)
+        else:
+            output, states = self._scan_steps(inputs, mask, states, training, constants, out)
+        if self.stateful:
+            self._record(states)
+        if self.time_major and self.return_sequences:
+            output = output.swapaxes(0, 1)
+        return output, states
+
+    def _native_cells(self, training: bool | None) -> list[Any]:
+        """Return the cells if the engine can run all of them, else nothing."""
+        cells = self.cell.cells if type(self.cell) is StackedRNNCells else [self.cell]
+        for cell in cells:
+            if type(cell) not in _NATIVE_CELLS or cell.dtype != self.dtype or cell.plan() is None:
+                return []
+            if training and (cell.dropout or cell.recurrent_dropout):
+                return []
+        return list(cells)
+
+    def _scan_native(
+        self, cells: list[Any], x: np.ndarray, mask: np.ndarray | None, states: list[Any], out: Any
+    ) -> tuple[np.ndarray, list[Any]]:
+        """Run the cells one above the other, each over the whole sequence."""
+        stacked = type(self.cell) is StackedRNNCells
+        entries = [flatten(entry) for entry in (states if stacked else [states])]
+        states = map_leaves(lambda s: np.array(s, self.dtype, order="C"), entries)
+        backwards = self.go_backwards
+        for cell, state in zip(cells, states, strict=True):
+            top = cell is cells[-1]
+            shape = x.shape[:2] if self.return_sequences or not top else x.shape[:1]
+            target = out if top and out is not None else np.empty((*shape, cell.units), self.dtype)
+            cell.plan().run(
+                x, tuple(state), target, mask, backwards, top and self.zero_output_for_mask
+            )
+            if backwards and not top:
+                # The outputs come in processing order: the next cell goes forwards through them.
+                mask = mask if mask is None else mask[:, ::-1]
+                backwards = False
+            x = target
+        if not stacked:
+            return x, states[0]
+        return x, [s if len(s) > 1 else s[0] for s in states]
+
+    def _scan_steps(
+        self,
+        inputs: np.ndarray,
+        mask: np.ndarray | None,
+        states: Any,
+        training: bool | None,
+        constants: Any,
+        out: Any,
+    ) -> tuple[np.ndarray, list[Any]]:
+        """Run any cell, one Python call a time step."""
+        batch, timesteps = inputs.shape[:2]
+        size = _cells.axes_of(_cells.output_size_of(self.cell))
+        shape = (batch, timesteps, *size) if self.return_sequences else (batch, *size)
+        output = np.zeros(shape, self.dtype) if out is None else out
+        last = np.zeros((batch, *size), self.dtype)
+        if constants is not None and not isinstance(constants, (list, tuple)):
+            constants = [constants]
+        if hasattr(self.cell, "reset_dropout_mask"):
+            self.cell.reset_dropout_mask()
+        single = not isinstance(self.cell.state_size, (list, tuple))
+        for step in range(timesteps):
+            t = timesteps - 1 - step if self.go_backwards else step
+            new, new_states = _cells.step_cell(
+                self.cell, inputs[:, t], states, training, constants=constants
+            )
+            if single and not isinstance(new_states, (list, tuple)):
+                new_states = [new_states]
+            if mask is None:
+                last, states = new, new_states
+            else:
+                kept = 0 if self.zero_output_for_mask else last
+                last = _where(mask[:, t], new, kept)
+                states = _keep(mask[:, t], new_states, states)
+            if self.return_sequences:
+                output[:, step] = last
+        if not self.return_sequences:
+            output[...] = last
+        return output, list(states)
+
+    # States
+
+    def get_initial_state(self, batch_size: int) -> list[Any]:
+        """Return the states a sequence begins with: the cell's own, or zeros ``(batch, size)``."""
+        state = _cells.initial_state_of(self.cell, batch_size, self.dtype)
+        return list(state) if isinstance(state, (list, tuple)) else [state]
+
+    def _initial_states(self, initial_state: Any, batch: int) -> list[Any]:
+        if initial_state is None and self.stateful and self._states is not None:
+            recorded = flatten(self._states)[0].shape[0] if flatten(self._states) else batch
+            if recorded != batch:
+                raise ValueError(
+                    f"{self.name}: a stateful layer with states of batch {recorded} "
+                    f"was given a batch of {batch}; call reset_states first"
+                )
+            return self._states
+        zeros = self.get_initial_state(batch)
+        if initial_state is None:
+            return zeros
+        return self._fit_states(initial_state, zeros, "initial_state")
+
+    def _fit_states(self, states: Any, like: list[Any], what: str) -> list[Any]:
+        """Return `states` in the structure of `like`, shapes checked."""
+        leaves, expected = flatten(states), flatten(like)
+        if len(leaves) != len(expected):
+            raise ValueError(
+                f"{self.name}: layer has {len(expected)} states but was passed {len(leaves)} in {what}"
+            )
+        arrays = [as_real(leaf, self.dtype, self.name) for leaf in leaves]
+        for array, zero in zip(arrays, expected, strict=True):
+            if array.shape != zero.shape:
+                raise ValueError(
+                    f"{self.name}: {what} has shape {array.shape}, expected {zero.shape}"
+                )
+        fitted: list[Any] = pack_like(like, arrays)
+        return fitted
+
+    def _record(self, states: list[Any]) -> None:
+        self._states = map_leaves(np.copy, list(states))
+
+    @property
+    def states(self) -> list[Any]:
+        """The recorded states of a stateful layer; None for each before the first call."""
+        if self._states is None:
+            sizes = self.cell.state_size
+            return [None] * (len(sizes) if isinstance(sizes, (list, tuple)) else 1)
+        return self._states
+
+    def reset_states(self, states: Any = None) -> None:
+        """Set the recorded states of a stateful layer.
+
+        Args:
+            states: arrays of the states' shapes; zeros if not given.
+
+        Raises:
+            AttributeError: the layer is not stateful.
+            ValueError: the batch size is unknown; another number or shape of states.
+        """
+        if not self.stateful:
+            raise AttributeError(f"{self.name}: layer must be stateful to reset its states")
+        if self._states is not None:
+            like = self._states
+        elif self.batch_input_shape and self.batch_input_shape[0]:
+            like = self.get_initial_state(self.batch_input_shape[1 if self.time_major else 0])
+        elif states is None:
+            return
+        else:
+            raise ValueError(f"{self.name}: a stateful layer needs to know its batch size to set states")
+        fitted = like if states is None else self._fit_states(states, like, "reset_states")
+        self._record(map_leaves(np.zeros_like, fitted) if states is None else fitted)
+
+    reset_state = reset_states
+
+    # Shapes
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the output's shape, or a list with the states' shapes after it."""
+        batch, timesteps = input_shape[:2][::-1] if self.time_major else input_shape[:2]
+        size = _cells.axes_of(_cells.output_size_of(self.cell))
+        output: Any = (batch, *size)
+        if self.return_sequences:
+            axes = (timesteps, batch) if self.time_major else (batch, timesteps)
+            output = (*axes, *size)
+        if not self.return_state:
+            return output
+        return [output, *((batch, *_cells.axes_of(n)) for n in flatten(self.cell.state_size))]
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """Return the mask of a returned sequence, None for a last output and for states."""
+        mask = flatten(mask)[0] if mask is not None and not isinstance(mask, np.ndarray) else mask
+        mask = mask if self.return_sequences else None
+        if self.return_state:
+            return [mask, *(None for _ in flatten(self.cell.state_size))]
+        return mask
+
+    # Configuration
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, the cell as ``{"class_name", "config"}``."""
+        cell = {"class_name": type(self.cell).__name__, "config": self.cell.get_config()}
+        return {**super().get_config(), **{k: getattr(self, k) for k in self.rnn_keys}, "cell": cell}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> RNN:
+        """Return a new layer with a new cell."""
+        config = dict(config)
+        return cls(layer_from_config(config.pop("cell")), **config)
+
+
+def _where(mask: np.ndarray, new: Any, old: Any) -> Any:
+    shape = mask.shape + (1,) * (np.ndim(new) - 1)
+    return np.where(mask.reshape(shape), new, old)
+
+
+def _keep(mask: np.ndarray, new: Any, old: Any) -> Any:
+    leaves = [_where(mask, n, o) for n, o in zip(flatten(new), flatten(old), strict=True)]
+    return pack_like(new, leaves)
+
+
+class _CellLayer(RNN):
+    """A recurrent layer that makes its own cell."""
+
+    cell_class: ClassVar[type[Any]]
+
+    def __init__(self, units: int, *args: Any, **kwargs: Any) -> None:
+        accepted = {*self.cell_class.config_keys, "implementation"}
+        cell_arguments = {
+            key: kwargs.pop(key) for key in [*kwargs] if key in accepted or is_inert(key)
+        }
+        cell_arguments["dtype"] = kwargs.get("dtype")
+        cell_arguments["trainable"] = kwargs.get("trainable", True)
+        super().__init__(self.cell_class(units, *args, **cell_arguments), **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        # units, activation and the like, as Keras's layers have them.
+        if name != "cell" and "cell" in self.__dict__ and name in self.cell_class.config_keys:
+            return getattr(self.cell, name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, the cell's among them."""
+        config = super().get_config()
+        return {**config.pop("cell")["config"], **config}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> RNN:
+        """Return a new layer with these constructor arguments."""
+        return cls(**config)
+
+
+class SimpleRNN(_CellLayer):
+    """A fully connected recurrent layer: `SimpleRNNCell` over a sequence.
+
+    Args:
+        units: size of the output.
+        args, kwargs: the arguments of `SimpleRNNCell`, then those of `RNN`.
+
+    >>> SimpleRNN(4, return_sequences=True)(np.zeros((2, 3, 5))).shape
+    (2, 3, 4)
+    """
+
+    cell_class = SimpleRNNCell
+
+
+class GRU(_CellLayer):
+    """A layer of gated recurrent units: `GRUCell` over a sequence.
+
+    Args:
+        units: size of the output.
+        args, kwargs: the arguments of `GRUCell`, then those of `RNN`.
+
+    >>> output, state = GRU(4, return_state=True)(np.zeros((2, 3, 5)))
+    >>> output.shape, state.shape
+    ((2, 4), (2, 4))
+    """
+
+    cell_class = GRUCell
+
+
+class LSTM(_CellLayer):
+    """A layer of long short-term memory: `LSTMCell` over a sequence.
+
+    Args:
+        units: size of the output.
+        args, kwargs: the arguments of `LSTMCell`, then those of `RNN`.
+
+    >>> LSTM(4)(np.zeros((2, 3, 5)), mask=[[1, 1, 0], [0, 0, 0]]).shape
+    (2, 4)
+    """
+
+    cell_class = LSTMCell

@@ -1,0 +1,124 @@
+"""How many threads to use: ours, and none of BLAS's own beside them."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+_num_threads: int | None = None
+_lock = threading.Lock()
+_inside = 0
+_saved: list[int] = []
+
+_PREFIXES = ("scipy_openblas", "openblas")
+_SUFFIXES = ("", "64_")
+
+
+def available_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return the cores this process may use, by its affinity and its cgroup's quota."""
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    try:
+        quota, period = (cgroup / "cpu.max").read_text().split()
+        return max(1, min(cores, round(int(quota) / int(period))))
+    except (OSError, ValueError):
+        return cores
+
+
+def get_num_threads() -> int:
+    """Return the number of threads that `predict` uses.
+
+    It is what `set_num_threads` set, else the environment's RNN_CORE_NUM_THREADS, else the cores
+    this process may use.
+
+    >>> get_num_threads() >= 1
+    True
+    """
+    if _num_threads is not None:
+        return _num_threads
+    from_environment = os.environ.get("RNN_CORE_NUM_THREADS")
+    if from_environment is None:
+        return available_cores()
+    if not from_environment.isdecimal() or int(from_environment) < 1:
+        raise ValueError(f"RNN_CORE_NUM_THREADS is {from_environment!r}, expected a number from 1")
+    return int(from_environment)
+
+
+def set_num_threads(threads: int | None) -> None:
+    """Set the number of threads that `predict` uses; None goes back to the default.
+
+    Raises:
+        ValueError: a number below 1.
+
+    >>> set_num_threads(None)
+    """
+    global _num_threads
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads is {threads}, expected at least 1")
+    _num_threads = threads
+
+
+def blas_function(file: str, name: str) -> Any:
+    """Return OpenBLAS's function `name` from the libraries that a shared object is linked to, or None."""
+    library = ctypes.CDLL(file)
+    for prefix in _PREFIXES:
+        for suffix in _SUFFIXES:
+            if hasattr(library, f"{prefix}_{name}{suffix}"):
+                return getattr(library, f"{prefix}_{name}{suffix}")
+    return None
+
+
+def blas_files() -> list[str]:
+    """Return the shared objects that bring SciPy's and NumPy's BLAS into this process."""
+    importlib.import_module("scipy.linalg.cython_blas")
+    names = (
+        "scipy.linalg.cython_blas",
+        "numpy._core._multiarray_umath",
+        "numpy.core._multiarray_umath",
+    )
+    files = (getattr(sys.modules.get(name), "__file__", None) for name in names)
+    return [file for file in files if file]
+
+
+@lru_cache(maxsize=1)
+def _thread_functions() -> list[tuple[Any, Any]]:
+    pairs = [
+        (blas_function(file, "get_num_threads"), blas_function(file, "set_num_threads"))
+        for file in blas_files()
+    ]
+    return [pair for pair in pairs if None not in pair]
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Keep OpenBLAS to the calling thread: it has one pool, which concurrent products would fight for.
+
+    Calls may nest and overlap; the last to leave restores what the first found. Another BLAS is
+    left alone.
+    """
+    global _inside, _saved
+    functions = _thread_functions()
+    with _lock:
+        if _inside == 0:
+            _saved = [get() for get, _ in functions]
+            for _, set_threads in functions:
+                set_threads(1)
+        _inside += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _inside -= 1
+            if _inside == 0:
+                for (_, set_threads), threads in zip(functions, _saved, strict=True):
+                    set_threads(threads)
