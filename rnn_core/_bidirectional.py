@@ -55,6 +55,7 @@ class Bidirectional(Layer):
             )
         kwargs.setdefault("dtype", layer.dtype)
         kwargs.setdefault("batch_input_shape", layer.batch_input_shape)
+        self.num_constants = kwargs.pop("num_constants", None)
         super().__init__(**kwargs)
         self.merge_mode = merge_mode
         config = layer.get_config()

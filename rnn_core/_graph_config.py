@@ -69,8 +69,8 @@ def to_config(
 # Reading
 
 
-def from_config(config: dict[str, Any]) -> tuple[Any, Any]:
-    """Return the symbolic inputs and outputs of a functional model's config.
+def from_config(config: dict[str, Any]) -> tuple[Any, Any, list[Layer]]:
+    """Return the symbolic inputs and outputs of a functional model's config, and its layers in order.
 
     Raises:
         ValueError: a tensor that no call yields, or a layer of an unknown class.
@@ -116,7 +116,8 @@ def from_config(config: dict[str, Any]) -> tuple[Any, Any]:
             raise ValueError(f"the model's graph has no beginning: {names} wait for each other")
         pending = waiting
     try:
-        return _ends(config["input_layers"], find), _ends(config["output_layers"], find)
+        inputs = _ends(config["input_layers"], find)
+        return inputs, _ends(config["output_layers"], find), list(layers.values())
     except _NotYet:
         raise ValueError("an input or output of the model comes from a call it does not have") from None
 

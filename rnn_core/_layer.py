@@ -11,14 +11,21 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from rnn_core import _activations, _graph, _initializers
-from rnn_core._names import unique_name, unknown
+from rnn_core._names import unique_name
 from rnn_core._nest import flatten, map_leaves
 
 Self = TypeVar("Self", bound="Layer")
 Shape = tuple[Any, ...]
 
 # Arguments of Keras layers that say nothing about inference.
-_IGNORED = {"autocast", "dynamic", "enable_caching_device", "input_length", "use_cudnn"}
+_IGNORED = {
+    "autocast",
+    "dynamic",
+    "enable_caching_device",
+    "input_length",
+    "quantization_config",
+    "use_cudnn",
+}
 
 # The layers that a config may name: this package's, by class name.
 LAYERS: dict[str, type[Layer]] = {}
@@ -354,8 +361,9 @@ def layer_from_config(config: Any) -> Any:
         return config
     class_name = str(config.get("class_name"))
     if class_name not in LAYERS:
-        name = config.get("config", {}).get("name")
-        raise unknown(f"class for layer {name!r}:", class_name, LAYERS)
+        inner = config.get("config")
+        name = inner.get("name") if isinstance(inner, dict) else None
+        raise ValueError(f"layer {name!r} is a {class_name!r}, a class that rnn_core does not have")
     return LAYERS[class_name].from_config(dict(config.get("config", {})))
 
 

@@ -44,6 +44,8 @@ class Model(Layer):
         for node in self._nodes:
             if isinstance(node.layer, InputLayer) and id(node) not in given:
                 raise ValueError(f"{self.name}: outputs need {node.layer.name!r}, which is no input")
+        nodes = [tensor.node for tensor in flatten(inputs)] + self._nodes
+        self._layers = list({id(node.layer): node.layer for node in nodes}.values())
         self.built = True
 
     # Structure
@@ -51,8 +53,7 @@ class Model(Layer):
     @property
     def layers(self) -> list[Layer]:
         """The layers, each once, inputs first."""
-        nodes = [tensor.node for tensor in flatten(self._inputs)] + self._nodes
-        return list({id(node.layer): node.layer for node in nodes}.values())
+        return list(self._layers)
 
     @property
     def input_layers(self) -> list[InputLayer]:
@@ -225,8 +226,11 @@ class Model(Layer):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Model:
         """Return a new model from a config of Keras 2 or 3."""
-        inputs, outputs = _graph_config.from_config(config)
-        return Model(inputs, outputs, name=config.get("name"))
+        inputs, outputs, layers = _graph_config.from_config(config)
+        model = Model(inputs, outputs, name=config.get("name"))
+        # The order of a file's layers is part of the format of its weights.
+        model._layers = layers
+        return model
 
 
 class Sequential(Model):
@@ -329,7 +333,11 @@ class Sequential(Model):
     def from_config(cls, config: Any) -> Sequential:
         """Return a new model; the bare list of layers of early Keras is taken too."""
         config = {"layers": config} if isinstance(config, list) else config
-        return cls([layer_from_config(entry) for entry in config["layers"]], name=config.get("name"))
+        layers = [layer_from_config(entry) for entry in config["layers"]]
+        model = cls(layers, name=config.get("name"))
+        if not model.input_layers and isinstance(config.get("build_input_shape"), (list, tuple)):
+            model._input = InputLayer(batch_shape=config["build_input_shape"])
+        return model
 
 
 def _shape_text(shape: Any) -> str:

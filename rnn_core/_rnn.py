@@ -99,6 +99,7 @@ class RNN(Layer):
         _cells.check_cell(cell)
         if "dtype" not in kwargs and isinstance(cell, Layer):
             kwargs["dtype"] = cell.dtype
+        self.num_constants = kwargs.pop("num_constants", None)
         super().__init__(**kwargs)
         self.cell = cell
         self.return_sequences = return_sequences

@@ -1,0 +1,254 @@
+"""The command ``rnn-core``: score, inspect, info."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.metadata
+import os
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import rnn_core
+from rnn_core import _engine, _tables, _threads
+from rnn_core._model import Model, _shape_text
+
+_OUTPUTS = (".npy", ".csv")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status: 0, or 2 after one line on stderr."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        print(f"rnn-core: {text}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("rnn-core: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="rnn-core", description="Runs trained recurrent networks.")
+    parser.add_argument("--version", action="version", version=rnn_core.__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    score = commands.add_parser("score", help="run a model over a file's rows")
+    score.set_defaults(command=_score)
+    score.add_argument("model", type=Path, metavar="MODEL", help=".keras or .h5")
+    score.add_argument("input", type=Path, metavar="INPUT", help=".npy, .npz, .csv or .csv.gz")
+    score.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="OUTPUT", help=".npy or .csv"
+    )
+    score.add_argument("--batch-size", type=int, metavar="N", help="rows to a batch")
+    score.add_argument("--threads", type=int, metavar="N", help="default: the cores at hand")
+    score.add_argument(
+        "--columns", metavar="A,B", help="columns of a CSV, or arrays of an .npz, to take"
+    )
+    score.add_argument(
+        "--encoder",
+        metavar="MODULE:FUNCTION",
+        help="turns the texts of the columns, a list each, into the model's input",
+    )
+    score.add_argument("--keep", metavar="A,B", help="columns of a CSV to copy to the output")
+    score.add_argument("--names", metavar="A,B", help="names of the output's columns")
+    score.add_argument(
+        "--which", type=int, metavar="N", help="the output to write, from 0, if there are several"
+    )
+
+    inspect = commands.add_parser("inspect", help="print a model's layers")
+    inspect.set_defaults(command=_inspect)
+    inspect.add_argument("model", type=Path, metavar="MODEL")
+
+    info = commands.add_parser("info", help="print versions, CPU and BLAS")
+    info.set_defaults(command=_info)
+    return parser
+
+
+def _split(names: str | None) -> list[str] | None:
+    return None if names is None else [name.strip() for name in names.split(",")]
+
+
+# score
+
+
+def _score(options: argparse.Namespace) -> None:
+    begin = time.perf_counter()
+    suffix = options.output.suffix
+    if suffix not in _OUTPUTS:
+        raise ValueError(f"output is {options.output}, expected a name that ends in .npy or .csv")
+    if not options.output.parent.is_dir():
+        raise ValueError(f"output is {options.output}, but {options.output.parent} is no directory")
+    if options.keep and suffix != ".csv":
+        raise ValueError(f"--keep needs a .csv output, not {options.output}")
+    if options.threads is not None:
+        rnn_core.set_num_threads(options.threads)
+    model = rnn_core.load(options.model)
+    x, kept = _read(model, options)
+    progress = sys.stderr.isatty() and importlib.util.find_spec("tqdm") is not None
+    scores = _chosen(model.predict(x, options.batch_size, progress), options.which)
+    with _tables.replacing(options.output) as path:
+        if suffix == ".npy":
+            np.save(path, scores)
+        else:
+            flat = scores.reshape(len(scores), -1)
+            _tables.write_csv(path, kept, _output_names(scores, options.names), flat)
+    seconds = time.perf_counter() - begin
+    rows = len(scores)
+    print(f"{rows:,} rows in {seconds:.2f} s: {rows / seconds:,.0f} rows/s")
+
+
+def _read(model: Model, options: argparse.Namespace) -> tuple[Any, _tables.Columns]:
+    """Return the model's input and the columns to keep."""
+    names, keep = _split(options.columns), _split(options.keep)
+    suffixes = options.input.suffixes
+    suffix = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else options.input.suffix
+    if suffix == ".csv":
+        table = _tables.read_csv(options.input)
+        kept = table.select(keep) if keep else {}
+        if options.encoder:
+            columns = table.select(names or list(table.columns)[:1])
+            return _encode(options.encoder, list(columns.values())), kept
+        return _steps(model, _tables.numbers(table, names), options.input), kept
+    if keep or options.encoder:
+        raise ValueError(f"--keep and --encoder need a .csv input, not {options.input}")
+    if suffix in (".npy", ".npz"):
+        return _tables.read_arrays(options.input, names), {}
+    raise ValueError(f"input is {options.input}, expected a name that ends in .npy, .npz or .csv")
+
+
+def _encode(encoder: str, columns: list[list[str]]) -> np.ndarray:
+    module_name, _, function_name = encoder.partition(":")
+    if not function_name:
+        raise ValueError(f"encoder is {encoder!r}, expected MODULE:FUNCTION")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    function = getattr(importlib.import_module(module_name), function_name, None)
+    if function is None:
+        raise ValueError(f"module {module_name!r} has no function {function_name!r}")
+    try:
+        ids = np.asarray(function(*columns))
+    except Exception as error:
+        raise ValueError(f"encoder {encoder} failed: {type(error).__name__}: {error}") from error
+    if ids.shape[:1] != (len(columns[0]),):
+        raise ValueError(f"encoder {encoder} gave shape {ids.shape} for {len(columns[0])} rows")
+    return ids
+
+
+def _steps(model: Model, values: np.ndarray, path: Path) -> np.ndarray:
+    """Return a table's rows in the shape of the model's input: steps of features, one after another."""
+    if len(model.input_layers) != 1:
+        raise ValueError(f"the model has {len(model.input_layers)} inputs, {path} can hold one")
+    shape = model.input_layers[0].batch_shape
+    if len(shape) != 3 or shape[2] is None:
+        return values
+    rows, columns = values.shape
+    if columns % shape[2]:
+        raise ValueError(f"{path} has {columns} columns, expected a multiple of {shape[2]} features")
+    return values.reshape(rows, -1, shape[2])
+
+
+def _chosen(outputs: Any, which: int | None) -> np.ndarray:
+    if isinstance(outputs, dict):
+        outputs = list(outputs.values())
+    if not isinstance(outputs, (list, tuple)):
+        outputs = [outputs]
+    if which is None and len(outputs) > 1:
+        raise ValueError(f"the model has {len(outputs)} outputs: choose one with --which")
+    if not 0 <= (which or 0) < len(outputs):
+        raise ValueError(f"--which is {which}, expected 0 to {len(outputs) - 1}")
+    chosen: np.ndarray = outputs[which or 0]
+    return chosen
+
+
+def _output_names(scores: np.ndarray, given: str | None) -> list[str]:
+    """Return a name for each value of a row; values of step t are named ``t.name``."""
+    width = scores.shape[-1]
+    names = _split(given) or [f"output_{index}" for index in range(width)]
+    if len(names) != width:
+        raise ValueError(f"--names has {len(names)} names, expected {width}")
+    for steps in reversed(scores.shape[1:-1]):
+        names = [f"{step}.{name}" for step in range(steps) for name in names]
+    return names
+
+
+# inspect
+
+
+def _inspect(options: argparse.Namespace) -> None:
+    model = rnn_core.load(options.model)
+    inputs = ", ".join(_shape_text(layer.batch_shape) for layer in model.input_layers)
+    print(f"{options.model}: {type(model).__name__} {model.name!r}, input {inputs}")
+    rows = [("layer", "class", "output shape", "weights", "FLOPs/step")]
+    for layer, shape in model.output_shapes():
+        weights = " ".join("x".join(map(str, weight.shape)) for weight in layer.weights)
+        rows.append(
+            (
+                layer.name,
+                type(layer).__name__,
+                _shape_text(shape),
+                weights or "-",
+                f"{layer.flops_per_step():,}",
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    for *texts, flops in rows:
+        cells = [text.ljust(width) for text, width in zip(texts, widths, strict=False)]
+        print("  ".join([*cells, flops.rjust(widths[4])]))
+    print(
+        f"{model.count_params():,} weights, {sum(w.nbytes for w in model.weights):,} bytes, "
+        f"{model.flops_per_step():,} FLOPs per step"
+    )
+
+
+# info
+
+
+def _info(options: argparse.Namespace) -> None:
+    print(f"rnn_core {rnn_core.__version__}")
+    print(f"Python {platform.python_version()} on {platform.system()} {platform.machine()}")
+    for package in ("numpy", "scipy", "h5py", "tqdm"):
+        try:
+            print(f"{package} {importlib.metadata.version(package)}")
+        except importlib.metadata.PackageNotFoundError:
+            print(f"{package} not installed")
+    print(f"CPU: {_cpu_name()}, {_threads.available_cores()} cores for this process")
+    print(f"ISA: {_engine.isa()} in use, {', '.join(_engine.available_isas())} available")
+    print(f"threads: {rnn_core.get_num_threads()}")
+    for file in _threads.blas_files():
+        get_config = _threads.blas_function(file, "get_config")
+        owner = Path(file).name.split(".")[0]
+        print(f"BLAS of {owner}: {_blas_name(get_config)}")
+
+
+def _blas_name(get_config: Any) -> str:
+    if get_config is None:
+        return "not an OpenBLAS"
+    import ctypes
+
+    get_config.restype = ctypes.c_char_p
+    return str(get_config().decode().strip())
+
+
+def _cpu_name() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            for line in file:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""HDF5 files that may be hostile: plain groups and datasets of numbers, nothing that points outside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+
+@contextmanager
+def open_file(source: Any, what: str) -> Iterator[Any]:
+    """Open an HDF5 file for reading.
+
+    Args:
+        source: a path, or a file object.
+        what: named in errors.
+
+    Raises:
+        ImportError: h5py is not installed.
+        ValueError: the file is truncated or corrupt, also where that shows within the context.
+    """
+    try:
+        import h5py
+    except ImportError:
+        raise ImportError(f"{what} needs h5py: pip install 'rnn_core[keras]'") from None
+    try:
+        with h5py.File(source, "r") as file:
+            yield file
+    except (OSError, RuntimeError, KeyError, SystemError) as error:
+        raise ValueError(f"{what} is truncated or corrupt: {error}") from error
+
+
+def child(group: Any, path: str) -> Any:
+    """Return the member at a path, step by step; no step may be a soft or external link.
+
+    Raises:
+        ValueError: there is none, or it is a link elsewhere.
+    """
+    import h5py
+
+    for part in filter(None, path.split("/")):
+        link = group.get(part, getlink=True) if isinstance(group, h5py.Group) else None
+        if link is None:
+            raise ValueError(f"the file has no {path!r}")
+        if not isinstance(link, h5py.HardLink):
+            raise ValueError(f"{path!r} is a link to elsewhere, which is not followed")
+        group = group[part]
+    return group
+
+
+def attribute(group: Any, name: str) -> Any:
+    """Return an attribute as a str, a list of str or a number; None if there is none."""
+    if name not in group.attrs:
+        return None
+    value = group.attrs[name]
+    if isinstance(value, np.ndarray):
+        return [_text(item) for item in value.tolist()]
+    return _text(value)
+
+
+def names(group: Any, name: str) -> list[str]:
+    """Return an attribute that lists names, which Keras splits into ``name0``, ``name1``, … if long."""
+    whole = attribute(group, name)
+    if whole is not None:
+        return list(whole)
+    chunks: list[str] = []
+    while (part := attribute(group, f"{name}{len(chunks)}")) is not None:
+        chunks.append(part)
+    return [item for chunk in chunks for item in chunk]
+
+
+def _text(value: Any) -> Any:
+    return value.decode("utf-8") if isinstance(value, bytes) else value
+
+
+def read(dataset: Any, file_bytes: int) -> np.ndarray:
+    """Return a dataset's numbers.
+
+    Args:
+        dataset: of integers or floating numbers, within this file.
+        file_bytes: the file's size, which a dataset cannot exceed.
+
+    Raises:
+        ValueError: no such dataset, or one that declares more than the file holds.
+    """
+    import h5py
+
+    if not isinstance(dataset, h5py.Dataset):
+        raise ValueError(f"{dataset.name!r} is no dataset")
+    if dataset.dtype.kind not in "fiu":
+        raise ValueError(f"{dataset.name!r} holds {dataset.dtype}, expected numbers")
+    if dataset.is_virtual or dataset.external:
+        raise ValueError(f"{dataset.name!r} is stored in another file, which is not followed")
+    if dataset.nbytes > file_bytes:
+        raise ValueError(
+            f"{dataset.name!r} declares {dataset.nbytes} bytes, the file has {file_bytes}"
+        )
+    return np.asarray(dataset[()])

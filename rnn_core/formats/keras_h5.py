@@ -1,0 +1,38 @@
+"""Keras's legacy HDF5 files: a config and, for each layer, a list of arrays."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rnn_core.formats import hdf5
+
+
+def read(path: Path) -> tuple[Any, str, dict[str, list[np.ndarray]]]:
+    """Return the model's config, Keras's version, and each layer's arrays in the layer's order.
+
+    Raises:
+        ValueError: the file is corrupt, or holds weights without a model.
+        ImportError: h5py is not installed.
+    """
+    size = path.stat().st_size
+    with hdf5.open_file(path, str(path)) as file:
+        text = hdf5.attribute(file, "model_config")
+        if text is None:
+            raise ValueError(
+                f"{path} holds no model_config: it was saved with save_weights; save the whole model"
+            )
+        group = hdf5.child(file, "model_weights")
+        version = hdf5.attribute(group, "keras_version") or hdf5.attribute(file, "keras_version")
+        layers = {
+            name: _arrays(hdf5.child(group, name), size) for name in hdf5.names(group, "layer_names")
+        }
+    return json.loads(text), str(version or "1"), layers
+
+
+def _arrays(group: Any, file_bytes: int) -> list[np.ndarray]:
+    weights = hdf5.names(group, "weight_names")
+    return [hdf5.read(hdf5.child(group, name), file_bytes) for name in weights]

@@ -1,0 +1,63 @@
+"""Keras 3's ``.keras`` archives: a config, and arrays at paths."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rnn_core.formats import hdf5
+
+SIGNATURE = b"PK\x03\x04"
+# A member may unpack to this many times the archive and this much more: Keras stores, others deflate.
+_RATIO, _SLACK = 4, 64 << 20
+
+
+def read(path: Path) -> tuple[Any, str, dict[str, np.ndarray]]:
+    """Return the model's config, Keras's version, and the arrays by path, such as ``layers/lstm/cell/vars/0``.
+
+    Raises:
+        ValueError: the archive is corrupt, lacks a member, or unpacks to far more than its size.
+        ImportError: h5py is not installed.
+    """
+    size = path.stat().st_size
+    try:
+        with zipfile.ZipFile(path) as archive:
+            metadata = json.loads(_member(archive, "metadata.json", size))
+            config = json.loads(_member(archive, "config.json", size))
+            weights = _member(archive, "model.weights.h5", size)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise ValueError(f"{path} is truncated or corrupt: {error}") from error
+    arrays: dict[str, np.ndarray] = {}
+    with hdf5.open_file(io.BytesIO(weights), f"{path}: model.weights.h5") as file:
+        _collect(file, "", arrays, len(weights))
+    return config, str(metadata.get("keras_version", "3")), arrays
+
+
+def _member(archive: zipfile.ZipFile, name: str, archive_bytes: int) -> bytes:
+    try:
+        info = archive.getinfo(name)
+    except KeyError:
+        raise ValueError(f"{archive.filename} has no {name}: it is no .keras file") from None
+    limit = _RATIO * archive_bytes + _SLACK
+    if info.file_size > limit:
+        raise ValueError(f"{name} declares {info.file_size} bytes in an archive of {archive_bytes}")
+    with archive.open(info) as member:
+        return member.read(limit)
+
+
+def _collect(group: Any, prefix: str, arrays: dict[str, np.ndarray], file_bytes: int) -> None:
+    """Gather the arrays of all ``vars`` groups below `group`."""
+    for name in group:
+        path = f"{prefix}{name}"
+        member = hdf5.child(group, name)
+        if hasattr(member, "keys"):
+            if path != "optimizer":
+                _collect(member, f"{path}/", arrays, file_bytes)
+        elif prefix.endswith("vars/"):
+            arrays[path] = hdf5.read(member, file_bytes)

@@ -1,0 +1,146 @@
+"""Models that Keras saved: configs to layers, arrays to their weights."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rnn_core import _initializers
+from rnn_core._layer import Layer, Weight, layer_from_config
+from rnn_core._model import Model, Sequential
+from rnn_core._names import snake_case
+from rnn_core.formats import keras_h5, keras_zip
+
+# Layers' weights may take this many times the file: float16 in a file is float32 here, or float64.
+_EXPANSION = 4
+_GRU = ("GRU", "GRUCell")
+_GATED = (*_GRU, "LSTM", "LSTMCell")
+
+
+def load_h5(path: Path) -> Model:
+    """Return the model of a legacy HDF5 file."""
+    config, version, arrays = keras_h5.read(path)
+    model = _build(path, config, version)
+    for layer in model.layers:
+        targets = [*_trainable(layer), *_non_trainable(layer)]
+        values = arrays.pop(layer.name, [])
+        if targets or values:
+            layer.assign_weights(targets, values)
+    _expect_none_left(path, [name for name, values in arrays.items() if values])
+    return model
+
+
+def load_zip(path: Path) -> Model:
+    """Return the model of a ``.keras`` archive."""
+    config, version, arrays = keras_zip.read(path)
+    if any(name.startswith("_layer_checkpoint_dependencies/") for name in arrays):
+        arrays = {
+            name.replace("_layer_checkpoint_dependencies/", "layers/"): value
+            for name, value in arrays.items()
+        }
+    model = _build(path, config, version)
+    targets, values = [], []
+    for name, weight in _weights_by_path(model, ""):
+        if name not in arrays:
+            raise ValueError(f"{path}: layer {weight.owner.name!r} needs {name}, which is not in the file")
+        targets.append(weight)
+        values.append(arrays[name])
+    model.assign_weights(targets, values)
+    return model
+
+
+def _build(path: Path, config: Any, version: str) -> Model:
+    """Return the model of a config, built, its weights still zeros."""
+    try:
+        config = _upgrade(config, version)
+        with _initializers.zeros_within(_EXPANSION * path.stat().st_size):
+            model = layer_from_config(config)
+            if not isinstance(model, Model):
+                raise ValueError(f"it is of a {type(model).__name__}, expected a model")
+            if isinstance(model, Sequential):
+                _build_chain(model)
+    except (KeyError, IndexError, TypeError, AttributeError, RecursionError, ValueError) as error:
+        raise ValueError(f"{path}: cannot make the model of its config: {error}") from error
+    return model
+
+
+def _build_chain(model: Sequential) -> None:
+    if not model.input_layers:
+        raise ValueError(f"model {model.name!r} does not say what shape its inputs have")
+    model._ensure_built(model.input_layers[0].batch_shape)
+
+
+def _upgrade(config: Any, version: str) -> Any:
+    """Return a config with what its Keras meant by its defaults and names written out.
+
+    Keras 2's hard_sigmoid is another function than Keras 3's, and arguments that an older version
+    did not know yet have the value they had then.
+    """
+    if isinstance(config, list):
+        return [_upgrade(item, version) for item in config]
+    if not isinstance(config, dict):
+        return config
+    config = {key: _upgrade(value, version) for key, value in config.items()}
+    inner, class_name = config.get("config"), config.get("class_name")
+    if not isinstance(inner, dict) or not _is_before(version, 3):
+        return config
+    if class_name in _GRU:
+        inner.setdefault("reset_after", False)
+    if class_name in _GATED and _is_before(version, 2, 3):
+        inner.setdefault("recurrent_activation", "hard_sigmoid")
+    for key in ("activation", "recurrent_activation"):
+        if inner.get(key) == "hard_sigmoid":
+            inner[key] = "hard_sigmoid_legacy"
+    return config
+
+
+def _is_before(version: str, *release: int) -> bool:
+    numbers = [int(part) if part.isdecimal() else 0 for part in version.split(".")[:3]]
+    return tuple(numbers) < release
+
+
+# The order of weights
+
+
+def _own(layer: Layer, trainable: bool) -> list[Weight]:
+    return [weight for weight in layer._own_weights if weight.trainable == trainable]
+
+
+def _trainable(layer: Layer) -> list[Weight]:
+    """Return the weights that Keras would train, in its order."""
+    if not layer.trainable:
+        return []
+    return [*_own(layer, True), *(w for child in layer.sublayers() for w in _trainable(child))]
+
+
+def _non_trainable(layer: Layer) -> list[Weight]:
+    """Return the weights that Keras would leave alone, in its order."""
+    below = layer.sublayers()
+    if layer.trainable:
+        return [*_own(layer, False), *(w for child in below for w in _non_trainable(child))]
+    rest = [w for child in below for w in (*_trainable(child), *_non_trainable(child))]
+    return [*_own(layer, True), *_own(layer, False), *rest]
+
+
+def _weights_by_path(layer: Layer, prefix: str) -> Iterator[tuple[str, Weight]]:
+    """Yield each weight with its path in a ``.keras`` file: attributes, and class names in lists."""
+    for index, weight in enumerate(layer._own_weights):
+        yield f"{prefix}vars/{index}", weight
+    for attribute, child in layer.children():
+        if isinstance(child, Layer):
+            yield from _weights_by_path(child, f"{prefix}{attribute}/")
+            continue
+        counts: Counter[str] = Counter()
+        for item in child:
+            name = "functional" if type(item) is Model else snake_case(type(item).__name__)
+            suffix = f"_{counts[name]}" if counts[name] else ""
+            counts[name] += 1
+            yield from _weights_by_path(item, f"{prefix}{attribute}/{name}{suffix}/")
+
+
+def _expect_none_left(path: Path, names: list[str]) -> None:
+    if names:
+        raise ValueError(f"{path}: weights of layer {names[0]!r} belong to no layer of the model")
+

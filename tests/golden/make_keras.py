@@ -1,0 +1,169 @@
+"""Makes tests/golden/keras/: model files by Keras 3 and by tf_keras, with inputs and outputs.
+
+Run in an environment of ``tensorflow-cpu==2.21.* tf_keras==2.21.* keras==3.15.*``:
+
+    python tests/golden/make_keras.py
+"""
+
+import os
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+from pathlib import Path
+
+import keras as keras3
+import numpy as np
+import tf_keras as keras2
+
+HERE = Path(__file__).parent / "keras"
+ACTIVATIONS = "tanh sigmoid hard_sigmoid relu linear elu selu softplus softsign exponential gelu swish softmax"
+
+
+def embedded(k):
+    L = k.layers
+    return k.Sequential(
+        [
+            L.Embedding(30, 6, mask_zero=True, input_shape=(9,)) if k is keras2 else L.Input((9,)),
+            *([] if k is keras2 else [L.Embedding(30, 6, mask_zero=True)]),
+            L.SpatialDropout1D(0.2),
+            L.Bidirectional(L.LSTM(4, return_sequences=True, dropout=0.1)),
+            L.GRU(5, recurrent_activation="hard_sigmoid"),
+            L.Dropout(0.5),
+            L.Dense(3, activation="softmax"),
+        ]
+    )
+
+
+def masked(k):
+    L = k.layers
+    return k.Sequential(
+        [
+            L.Input((None, 4)),
+            L.Masking(-1.0),
+            L.GRU(5, reset_after=False, return_sequences=True, go_backwards=True),
+            L.LayerNormalization(),
+            L.TimeDistributed(L.Dense(6, activation="elu")),
+            L.SimpleRNN(4, return_sequences=True, activation="relu"),
+            L.GlobalAveragePooling1D(),
+        ]
+    )
+
+
+def convolved(k):
+    L = k.layers
+    return k.Sequential(
+        [
+            L.Input((24, 3)),
+            L.Conv1D(8, 3, padding="same", activation="relu"),
+            L.MaxPooling1D(2),
+            L.Conv1D(6, 2, padding="causal", dilation_rate=2),
+            L.BatchNormalization(),
+            L.LeakyReLU(),
+            L.ZeroPadding1D(2),
+            L.Conv1D(4, 4, strides=2, groups=2, use_bias=False),
+            L.ReLU(max_value=0.7),
+            L.AveragePooling1D(3, strides=2, padding="same"),
+            L.PReLU(),
+            L.Permute((2, 1)),
+            L.Reshape((-1, 2)),
+            L.ELU(0.5),
+            L.Flatten(),
+            L.RepeatVector(3),
+            L.SimpleRNN(4, return_sequences=True),
+            L.Softmax(),
+            L.GlobalMaxPooling1D(),
+            L.Activation("sigmoid"),
+        ]
+    )
+
+
+def graph(k):
+    L = k.layers
+    ids, x = k.Input((7,), name="ids"), k.Input((5, 6), name="x")
+    shared = L.Dense(6, activation="tanh", name="shared")
+    words = L.LSTM(3, return_sequences=True)(L.Embedding(10, 4, mask_zero=True)(ids))
+    words = L.GRU(6)(words)
+    out, h, c = L.LSTM(6, return_state=True)(L.Masking(-1.0)(x))
+    out = shared(out)
+    words = shared(words)
+    again = L.LSTM(6, return_sequences=True, name="again")(x, initial_state=[h, c])
+    merged = [
+        L.Add()([out, words]),
+        L.Multiply()([out, words]),
+        L.Average()([out, words]),
+        L.Maximum()([out, words]),
+    ]
+    probs = L.Dense(2, activation="softmax")(L.Concatenate()(merged))
+    return k.Model([ids, x], [probs, again])
+
+
+def nested(k):
+    L = k.layers
+    inner_in = k.Input((5, 3))
+    inner = k.Model(inner_in, L.GRU(4, return_sequences=True)(inner_in), name="inner")
+    chain = k.Sequential([L.Input((5, 4)), L.BatchNormalization(), L.LSTM(3)], name="chain")
+    x = k.Input((5, 3))
+    return k.Model(x, L.Dense(2)(chain(inner(x))))
+
+
+def stacked(k):
+    L = k.layers
+    x = k.Input((6, 3))
+    y = L.RNN([L.LSTMCell(4), L.GRUCell(3), L.SimpleRNNCell(5)], return_sequences=True)(x)
+    y = L.Bidirectional(L.GRU(4, return_sequences=True), merge_mode="sum")(y)
+    y = L.Bidirectional(L.SimpleRNN(4, return_sequences=True), merge_mode="mul")(y)
+    y = L.Bidirectional(L.LSTM(4, return_sequences=True), merge_mode="ave")(y)
+    return k.Model(x, L.Bidirectional(L.LSTM(2))(y))
+
+
+def activations(k):
+    L = k.layers
+    x = k.Input((4, 3))
+    outputs = []
+    for name in ACTIVATIONS.split():
+        outputs.append(L.Dense(4, activation=name)(x))
+        if name != "softmax":
+            outputs.append(L.LSTM(3, activation=name, recurrent_activation="hard_sigmoid")(x))
+    return k.Model(x, outputs)
+
+
+def inputs(name, rng):
+    if name == "embedded":
+        return [rng.integers(0, 30, (6, 9)) * (rng.random((6, 9)) > 0.3)]
+    if name == "masked":
+        x = rng.standard_normal((6, 8, 4))
+        x[rng.random((6, 8)) < 0.3] = -1
+        x[:, 0] = 0.5  # a row with no step at all has no mean
+        return [x]
+    if name == "graph":
+        ids = rng.integers(0, 10, (6, 7)) * (rng.random((6, 7)) > 0.3)
+        x = rng.standard_normal((6, 5, 6))
+        x[rng.random((6, 5)) < 0.3] = -1
+        return [ids, x]
+    shape = {"convolved": (24, 3), "nested": (5, 3), "stacked": (6, 3), "activations": (4, 3)}
+    return [rng.standard_normal((6, *shape[name]))]
+
+
+def main():
+    HERE.mkdir(exist_ok=True)
+    for make in (embedded, masked, convolved, graph, nested, stacked, activations):
+        for k, version in ((keras3, "k3"), (keras2, "k2")):
+            name = make.__name__
+            rng = np.random.default_rng(len(name))
+            k.utils.set_random_seed(1)
+            model = make(k)
+            weights = [w + 0.2 * rng.random(w.shape) for w in model.get_weights()]
+            model.set_weights(weights)
+            x = [a.astype(np.int32 if a.dtype.kind == "i" else np.float32) for a in inputs(name, rng)]
+            y = model.predict(x if len(x) > 1 else x[0], verbose=0)
+            y = y if isinstance(y, (list, tuple)) else [y]
+            stem = HERE / f"{name}_{version}"
+            model.save(f"{stem}.h5")
+            model.save(f"{stem}.keras")
+            arrays = {f"in_{i}": a for i, a in enumerate(x)} | {f"out_{i}": a for i, a in enumerate(y)}
+            np.savez(f"{stem}.npz", **arrays)
+            print(stem.name, [a.shape for a in y])
+
+
+main()
