@@ -38,7 +38,7 @@ ctypedef fused real:
     double
 
 # Rows that share a product: enough to keep BLAS busy, few enough for a step's z to stay in L2.
-cdef Py_ssize_t BLOCK_ROWS = 256
+cdef Py_ssize_t BLOCK_ROWS = 512
 # The projected inputs of a chunk of steps, in bytes: a share of L2 beside the recurrent kernel.
 cdef Py_ssize_t CHUNK_BYTES = 256 * 1024
 cdef Py_ssize_t CACHE_LINE = 64
@@ -146,6 +146,8 @@ cdef struct Batch:
     Py_ssize_t rows, timesteps
     void *x                 # IN (rows, timesteps, features); strides in values
     Py_ssize_t x_row, x_step
+    Py_ssize_t *ids   # IN (rows, timesteps), C-contiguous, instead of x
+    char *table       # IN (ids' range, columns): x.W + b for each id
     const unsigned char *mask  # IN (rows, timesteps) or NULL; strides in bytes
     Py_ssize_t mask_row, mask_step
     void *h                 # INOUT (rows, units)
@@ -216,17 +218,20 @@ cdef class Plan:
     def run(
         self, cnp.ndarray x not None, tuple states not None, cnp.ndarray out not None,
         cnp.ndarray mask=None, bint go_backwards=False, bint zero_output_for_mask=False,
+        cnp.ndarray table=None,
     ):
         """Take a batch through all its steps.
 
         Args:
-            x: ``(batch, timesteps, features)``, read in place if its features are contiguous.
+            x: ``(batch, timesteps, features)``, read in place if its features are contiguous; or,
+                with `table`, integers ``(batch, timesteps)``.
             states: arrays ``(batch, units)``, C-contiguous, updated in place: h, or h and c.
             out: ``(batch, timesteps, units)`` for every output in processing order, or
                 ``(batch, units)`` for the last; its units are contiguous.
             mask: boolean ``(batch, timesteps)``; False leaves the states of that step alone.
             go_backwards: begin with the last time step.
             zero_output_for_mask: a masked step gives zeros, not the previous output.
+            table: what `project` made; its row x stands for the input projection.
 
         Raises:
             ValueError: an array does not fit; nothing has been changed then.
@@ -234,11 +239,13 @@ cdef class Plan:
         """
         cdef Batch b
         cdef cnp.ndarray state
-        x = self._input(x)
+        x = self._input(x) if table is None else self._ids(x, table)
         b.rows, b.timesteps = x.shape[0], x.shape[1]
         b.x = cnp.PyArray_DATA(x)
         b.x_row = x.strides[0] // x.itemsize if b.rows > 1 else self.w.features
         b.x_step = x.strides[1] // x.itemsize if b.timesteps > 1 else self.w.features
+        b.ids = NULL if table is None else <Py_ssize_t *> cnp.PyArray_DATA(x)
+        b.table = NULL if table is None else cnp.PyArray_BYTES(table)
 
         for state in states:
             self._check("state", state, (b.rows, self.w.units))
@@ -280,6 +287,37 @@ cdef class Plan:
             failed = run(&self.w, &b)
         if failed:
             raise MemoryError("no memory for the engine's scratch arrays")
+
+    def project(self, cnp.ndarray x not None):
+        """Return x.W + b, ``(rows, gates * units)``, for x ``(rows, features)``: a table for `run`."""
+        cdef Batch b
+        x = self._input(x[:, None])
+        b.x = cnp.PyArray_DATA(x)
+        b.x_row = b.x_step = self.w.features
+        b.ids = NULL
+        if x.shape[0] > 1:
+            b.x_row = x.strides[0] // x.itemsize
+        if blas == NULL:
+            connect_blas()
+        cdef cnp.ndarray z = np.empty((x.shape[0], self.w.columns), self.dtype)
+        cdef Py_ssize_t rows = x.shape[0]
+        with nogil:
+            if self.w.itemsize == sizeof(float):
+                project(&self.w, &b, 0, rows, 0, 1, <float *> cnp.PyArray_DATA(z))
+            else:
+                project(&self.w, &b, 0, rows, 0, 1, <double *> cnp.PyArray_DATA(z))
+        return z
+
+    cdef cnp.ndarray _ids(self, cnp.ndarray ids, cnp.ndarray table):
+        """Return `ids` as C-contiguous intp, checked against the table's rows."""
+        self._check("table", table, (table.shape[0], self.w.columns))
+        if not cnp.PyArray_IS_C_CONTIGUOUS(table):
+            raise ValueError("table must be C-contiguous")
+        if ids.ndim != 2:
+            raise ValueError(f"ids have {ids.ndim} axes, expected 2")
+        if ids.size and not 0 <= ids.min() <= ids.max() < table.shape[0]:
+            raise ValueError(f"ids are {ids.min()} to {ids.max()}, expected 0 to {table.shape[0] - 1}")
+        return np.ascontiguousarray(ids, np.intp)
 
     cdef int _check(self, str name, cnp.ndarray array, tuple shape) except -1:
         if (<object> array).shape != shape or array.dtype != self.dtype:
@@ -334,6 +372,18 @@ cdef inline void fill_rows(real *z, const void *row, Py_ssize_t rows, Py_ssize_t
         memcpy(z + i * n, row, n * sizeof(real))
 
 
+cdef void look_up(
+    const Batch *b, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t t0, Py_ssize_t steps, char *z,
+    size_t row_bytes,
+) noexcept nogil:
+    """z (steps, rows, columns) = the table's rows of the block's ids."""
+    cdef Py_ssize_t row, t, id
+    for t in range(steps):
+        for row in range(rows):
+            id = b.ids[(first + row) * b.timesteps + t0 + t]
+            memcpy(z + (t * rows + row) * row_bytes, b.table + id * row_bytes, row_bytes)
+
+
 cdef void project(
     const Weights *w, const Batch *b, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t t0,
     Py_ssize_t steps, real *z,
@@ -342,6 +392,9 @@ cdef void project(
     cdef const real *x = <const real *> b.x + first * b.x_row + t0 * b.x_step
     cdef const real *kernel = <const real *> w.kernel
     cdef Py_ssize_t row, t, columns = w.columns
+    if b.ids != NULL:
+        look_up(b, first, rows, t0, steps, <char *> z, columns * sizeof(real))
+        return
     fill_rows[real](z, w.bias, steps * rows, columns)
     if b.x_step == rows * b.x_row:
         multiply_add[real](

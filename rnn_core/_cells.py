@@ -151,6 +151,7 @@ class _GatedCell(AbstractRNNCell):
 
     def weights_changed(self) -> None:
         """Drop the plan."""
+        super().weights_changed()
         self._plan = None
 
     def reset_dropout_mask(self) -> None:

@@ -116,7 +116,7 @@ def _read(model: Model, options: argparse.Namespace) -> tuple[Any, _tables.Colum
         table = _tables.read_csv(options.input)
         kept = table.select(keep) if keep else {}
         if options.encoder:
-            columns = table.select(names or list(table.columns)[:1])
+            columns = table.filled(names or list(table.columns)[:1])
             return _encode(options.encoder, list(columns.values())), kept
         return _steps(model, _tables.numbers(table, names), options.input), kept
     if keep or options.encoder:

@@ -136,6 +136,7 @@ class Layer:
         if unexpected:
             raise TypeError(f"{type(self).__name__} takes no argument {sorted(unexpected)[0]!r}")
         self._own_weights: list[Weight] = []
+        self.revision = 0
         self._features: int | None = None
 
     # Calling
@@ -154,16 +155,27 @@ class Layer:
         raise NotImplementedError(f"{type(self).__name__} does not define call")
 
     def call_with_mask(
-        self, inputs: Any, mask: Any = None, training: Any = None, *args: Any, **kwargs: Any
+        self,
+        inputs: Any,
+        mask: Any = None,
+        training: bool | None = None,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> tuple[Any, Any]:
-        """Return the outputs and their mask, given the inputs' mask as a model carries it."""
-        if kwargs.get("mask") is None:
-            kwargs.pop("mask", None)
-            if call_takes(self, "mask") and any(m is not None for m in flatten(mask)):
-                kwargs["mask"] = mask
-        mask = kwargs.get("mask", mask)
-        if training is not None and "training" not in kwargs and call_takes(self, "training"):
-            kwargs["training"] = training
+        """Return the outputs and their mask.
+
+        Args:
+            inputs: of the layer.
+            mask: of `inputs`, as a model carries it from layer to layer.
+            training: passed on if `call` takes it.
+            args, kwargs: further arguments of the call; a mask among them comes first.
+        """
+        kwargs = {key: value for key, value in (kwargs or {}).items() if value is not None}
+        mask = kwargs.pop("mask", mask)
+        if call_takes(self, "mask") and any(m is not None for m in flatten(mask)):
+            kwargs["mask"] = mask
+        if training is not None and call_takes(self, "training"):
+            kwargs.setdefault("training", training)
         return self(inputs, *args, **kwargs), self.compute_mask(inputs, mask)
 
     def _cast(self, inputs: Any) -> Any:
@@ -315,6 +327,7 @@ class Layer:
 
     def weights_changed(self) -> None:
         """Forget what was derived from the weights; called whenever they are replaced."""
+        self.revision += 1
 
     def flops_per_step(self) -> int:
         """Return the multiplications and additions of the products of one row's time step."""

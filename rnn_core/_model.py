@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rnn_core import _graph, _graph_config, _predict
+from rnn_core._folding import fold
 from rnn_core._graph import SymbolicTensor
 from rnn_core._input import InputLayer
 from rnn_core._layer import LAYERS, Layer, layer_from_config
@@ -121,11 +122,17 @@ class Model(Layer):
         return self._run(inputs, mask, training)[0]
 
     def call_with_mask(
-        self, inputs: Any, mask: Any = None, training: Any = None, *args: Any, **kwargs: Any
+        self,
+        inputs: Any,
+        mask: Any = None,
+        training: bool | None = None,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> tuple[Any, Any]:
-        """Return the outputs and their masks."""
-        inputs = self._cast(inputs)
-        return self._run(inputs, kwargs.get("mask", mask), training)
+        """Return the outputs and their masks; arguments as for `Layer`."""
+        given = kwargs or {}
+        training = given.get("training", training)
+        return self._run(self._arrange(inputs), given.get("mask", mask), training)
 
     def _run(self, inputs: Any, mask: Any, training: bool | None) -> tuple[Any, Any]:
         values: dict[SymbolicTensor, tuple[Any, Any]] = {}
@@ -147,8 +154,8 @@ class Model(Layer):
                 part(node.inputs, 0),
                 part(node.inputs, 1),
                 training,
-                *part(node.args, 0),
-                **part(node.kwargs, 0),
+                part(node.args, 0),
+                part(node.kwargs, 0),
             )
             outputs = flatten(node.outputs)
             results = [result] if len(outputs) == 1 else flatten(result)
@@ -248,6 +255,7 @@ class Sequential(Model):
     def __init__(self, layers: Sequence[Any] = (), **kwargs: Any) -> None:
         Layer.__init__(self, **kwargs)
         self._chain: list[Layer] = []
+        self._steps: list[Any] = []
         self._input: InputLayer | None = None
         for layer in layers:
             self.add(layer)
@@ -293,6 +301,7 @@ class Sequential(Model):
         for layer in self._chain:
             layer._ensure_built(input_shape)
             input_shape = layer.compute_output_shape(input_shape)
+        self._steps = fold(self._chain)
         self.built = True
 
     def _arrange(self, inputs: Any) -> Any:
@@ -302,8 +311,9 @@ class Sequential(Model):
         return array
 
     def _run(self, inputs: Any, mask: Any, training: bool | None) -> tuple[Any, Any]:
-        for layer in self._chain:
-            inputs, mask = layer.call_with_mask(inputs, mask, training)
+        self._ensure_built(inputs.shape)
+        for step in self._steps:
+            inputs, mask = step.call_with_mask(inputs, mask, training)
         return inputs, mask
 
     def compute_output_shape(self, input_shape: Any) -> Any:

@@ -143,11 +143,13 @@ class RNN(Layer):
         initial_state: Any = None,
         constants: Any = None,
         out: np.ndarray | None = None,
+        table: np.ndarray | None = None,
     ) -> tuple[np.ndarray, list[Any]]:
         """Return the output and the last states.
 
         Args:
             inputs, mask, training, initial_state, constants: as for `call`.
+            table: of `projection_table`, with inputs that are ids ``(batch, timesteps)``.
             out: where to write the output, of the shape it will have; its units are contiguous.
         """
         if mask is not None:
@@ -159,7 +161,7 @@ class RNN(Layer):
         states = self._initial_states(initial_state, inputs.shape[0])
         cells = self._native_cells(training)
         if cells:
-            output, states = self._scan_native(cells, inputs, mask, states, out)
+            output, states = self._scan_native(cells, inputs, mask, states, out, table)
         else:
             output, states = self._scan_steps(inputs, mask, states, training, constants, out)
         if self.stateful:
@@ -178,8 +180,20 @@ class RNN(Layer):
                 return []
         return list(cells)
 
+    def projection_table(self, embeddings: np.ndarray) -> np.ndarray | None:
+        """Return x.W + b for each row x of an embedding's table, or None if only steps can run."""
+        cells = self._native_cells(training=None)
+        table: np.ndarray | None = cells[0].plan().project(embeddings) if cells else None
+        return table
+
     def _scan_native(
-        self, cells: list[Any], x: np.ndarray, mask: np.ndarray | None, states: list[Any], out: Any
+        self,
+        cells: list[Any],
+        x: np.ndarray,
+        mask: np.ndarray | None,
+        states: list[Any],
+        out: np.ndarray | None,
+        table: np.ndarray | None,
     ) -> tuple[np.ndarray, list[Any]]:
         """Run the cells one above the other, each over the whole sequence."""
         stacked = type(self.cell) is StackedRNNCells
@@ -190,14 +204,13 @@ class RNN(Layer):
             top = cell is cells[-1]
             shape = x.shape[:2] if self.return_sequences or not top else x.shape[:1]
             target = out if top and out is not None else np.empty((*shape, cell.units), self.dtype)
-            cell.plan().run(
-                x, tuple(state), target, mask, backwards, top and self.zero_output_for_mask
-            )
+            zero = top and self.zero_output_for_mask
+            cell.plan().run(x, tuple(state), target, mask, backwards, zero, table)
             if backwards and not top:
                 # The outputs come in processing order: the next cell goes forwards through them.
                 mask = mask if mask is None else mask[:, ::-1]
                 backwards = False
-            x = target
+            x, table = target, None
         if not stacked:
             return x, states[0]
         return x, [s if len(s) > 1 else s[0] for s in states]

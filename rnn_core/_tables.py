@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import gzip
+import itertools
 import os
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,11 +21,11 @@ Columns = dict[str, list[str]]
 
 @dataclass
 class Table:
-    """A CSV file's cells, column by column, and the line each row ends on."""
+    """A CSV file's cells, column by column."""
 
     path: Path
     columns: Columns
-    lines: list[int]
+    has_header: bool
 
     def select(self, names: Sequence[str] | None) -> Columns:
         """Return the columns of these names, all if None.
@@ -37,6 +39,31 @@ class Table:
                 raise ValueError(f"{self.path} has no column {name!r}; it has {have}")
         return {name: self.columns[name] for name in (names or self.columns)}
 
+    def filled(self, names: Sequence[str] | None) -> Columns:
+        """Return the columns as `select` does.
+
+        Raises:
+            ValueError: the file has no such column, or one has an empty cell.
+        """
+        columns = self.select(names)
+        for name, cells in columns.items():
+            if "" in cells:
+                raise ValueError(f"{self.place(cells.index(''))}: column {name!r} is empty")
+        return columns
+
+    def place(self, row: int) -> str:
+        """Return the file's name and the line on which a row ends."""
+        with _open_text(self.path) as file:
+            reader = csv.reader(file)
+            for _ in range(row + 1 + self.has_header):
+                next(reader)
+            return f"{self.path}, line {reader.line_num}"
+
+
+def _open_text(path: Path) -> IO[str]:
+    opener: Callable[..., IO[str]] = gzip.open if path.suffix == ".gz" else open
+    return opener(path, "rt", newline="", encoding="utf-8-sig")
+
 
 def read_csv(path: Path) -> Table:
     """Return a CSV file's cells; ``.gz`` is unpacked.
@@ -44,35 +71,35 @@ def read_csv(path: Path) -> Table:
     The first line names the columns if it holds anything but numbers; else they are ``0``, ``1``, ….
 
     Raises:
-        ValueError: no rows, a row of another number of cells than the first line, an empty cell,
-            or text that is not UTF-8.
+        ValueError: no rows, a row of another number of cells than the first line, or text that is
+            no UTF-8.
     """
-    opener: Callable[..., IO[str]] = gzip.open if path.suffix == ".gz" else open
-    rows: list[list[str]] = []
-    lines: list[int] = []
     try:
-        with opener(path, "rt", newline="", encoding="utf-8-sig") as file:
+        with _open_text(path) as file:
             reader = csv.reader(file)
-            for row in reader:
-                rows.append(row)
-                lines.append(reader.line_num)
-    except (csv.Error, EOFError, UnicodeDecodeError) as error:
+            first = next(reader, None)
+            if first is None:
+                raise ValueError(f"{path} is empty, expected rows")
+            has_header = not all(map(_is_number, first))
+            names = first if has_header else [str(index) for index in range(len(first))]
+            columns: list[list[str]] = [[] if has_header else [cell] for cell in first]
+            # Some thousand rows at a time: their lists are gone before they crowd the memory.
+            while rows := list(itertools.islice(reader, 4096)):
+                for row in rows:
+                    if len(row) != len(names):
+                        table = Table(path, dict(zip(names, columns, strict=True)), has_header)
+                        line = table.place(len(columns[0]) + rows.index(row))
+                        raise ValueError(f"{line}: {len(row)} cells, expected {len(names)}")
+                for column, cells in zip(columns, zip(*rows, strict=True), strict=True):
+                    column += cells
+    except (csv.Error, EOFError, UnicodeDecodeError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"{path} is no CSV file: {error}") from error
-    if not rows:
-        raise ValueError(f"{path} is empty, expected rows")
-    names = [str(index) for index in range(len(rows[0]))]
-    if not all(map(_is_number, rows[0])):
-        names = rows.pop(0)
-        lines.pop(0)
-    if not rows:
+    if not columns[0]:
         raise ValueError(f"{path} has a header and no rows")
-    for row, line in zip(rows, lines, strict=True):
-        if len(row) != len(names):
-            raise ValueError(f"{path}, line {line}: {len(row)} cells, expected {len(names)}")
-        if "" in row:
-            raise ValueError(f"{path}, line {line}: column {names[row.index('')]!r} is empty")
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    return Table(path, dict(zip(names, columns, strict=True)), lines)
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{path} has two columns {twice!r}")
+    return Table(path, dict(zip(names, columns, strict=True)), has_header)
 
 
 def _is_number(cell: str) -> bool:
@@ -89,16 +116,15 @@ def numbers(table: Table, names: Sequence[str] | None) -> np.ndarray:
     Raises:
         ValueError: a cell that is no number, with its line and column.
     """
-    columns = table.select(names)
-    values = np.empty((len(table.lines), len(columns)))
+    columns = table.filled(names)
+    values = np.empty((len(next(iter(columns.values()))), len(columns)))
     for index, (name, cells) in enumerate(columns.items()):
         try:
             values[:, index] = cells
         except ValueError:
             row = next(i for i, cell in enumerate(cells) if not _is_number(cell))
             raise ValueError(
-                f"{table.path}, line {table.lines[row]}: column {name!r} is {cells[row]!r}, "
-                "expected a number"
+                f"{table.place(row)}: column {name!r} is {cells[row]!r}, expected a number"
             ) from None
     return values
 
@@ -151,13 +177,18 @@ def replacing(path: Path) -> Iterator[Path]:
 def write_csv(path: Path, kept: Columns, names: Sequence[str], scores: np.ndarray) -> None:
     """Write kept columns and scores ``(rows, columns)``, each score with the digits it needs."""
     digits = "%.17g" if scores.dtype == np.float64 else "%.9g"
-    line = ",".join([digits] * scores.shape[1])
+    line = ",".join([*["%s"] * len(kept), *[digits] * scores.shape[1]]) + "\n"
+    texts = [list(map(_quoted, cells)) for cells in kept.values()]
     with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([*kept, *names])
-        texts = (line % tuple(row) for row in scores.tolist())
-        if kept:
-            for cells, text in zip(zip(*kept.values(), strict=True), texts, strict=True):
-                writer.writerow([*cells, *text.split(",")])
-        else:
-            file.writelines(f"{text}\n" for text in texts)
+        file.write(",".join(map(_quoted, [*kept, *names])) + "\n")
+        # One format operation for many rows is several times faster than one for each.
+        for start in range(0, len(scores), 1024):
+            part = scores[start : start + 1024]
+            cells = zip(*(text[start : start + 1024] for text in texts), *part.T.tolist(), strict=True)
+            file.write(line * len(part) % tuple(itertools.chain.from_iterable(cells)))
+
+
+def _quoted(cell: str) -> str:
+    if any(mark in cell for mark in ',"\n\r'):
+        return '"' + cell.replace('"', '""') + '"'
+    return cell

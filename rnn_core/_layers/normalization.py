@@ -54,7 +54,9 @@ class BatchNormalization(Layer):
         moving_variance_initializer: Any = "ones",
         **kwargs: Any,
     ) -> None:
-        for key in ("synchronized", "renorm", "virtual_batch_size"):
+        if kwargs.pop("renorm", False):
+            raise ValueError("renorm is True, expected False: its statistics are not supported")
+        for key in ("renorm_clipping", "renorm_momentum", "synchronized", "virtual_batch_size"):
             kwargs.pop(key, None)
         super().__init__(**kwargs)
         self.axis = int(np.ravel(axis)[0])
@@ -84,6 +86,7 @@ class BatchNormalization(Layer):
 
     def weights_changed(self) -> None:
         """Drop the combined scale and shift."""
+        super().weights_changed()
         self._affine = None
 
     def _scale_and_shift(self) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,80 @@
+"""An embedding folded into the recurrent layer above it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rnn_core._layer import Layer
+from rnn_core._layers.dropout import Dropout, SpatialDropout1D
+from rnn_core._layers.embedding import Embedding
+from rnn_core._rnn import RNN
+
+# A larger table costs more to make and to keep in cache than it saves.
+TABLE_BYTES = 16 << 20
+
+
+class FoldedEmbedding:
+    """Runs an embedding and a recurrent layer as one.
+
+    The layer's input projection of an id is always the same, so all of them are computed once:
+    ``embeddings.W + b``, and the projection of a step becomes a look-up.
+
+    Args:
+        embedding: gives the ids' vectors.
+        layer: takes them.
+    """
+
+    def __init__(self, embedding: Embedding, layer: RNN) -> None:
+        self.embedding = embedding
+        self.layer = layer
+        self._made_of: tuple[Any, ...] = ()
+        self._table: np.ndarray | None = None
+
+    def call_with_mask(
+        self, inputs: Any, mask: Any = None, training: Any = None
+    ) -> tuple[Any, Any]:
+        """Return the recurrent layer's outputs and mask for ids ``(batch, timesteps)``."""
+        ids = self.embedding._cast(inputs)
+        table = self._current_table() if ids.ndim == 2 and not training else None
+        if table is None:
+            inner, mask = self.embedding.call_with_mask(ids, mask, training)
+            return self.layer.call_with_mask(inner, mask, training)
+        mask = self.embedding.compute_mask(ids)
+        output, states = self.layer.scan(ids, mask, training, table=table)
+        result = [output, *states] if self.layer.return_state else output
+        return result, self.layer.compute_mask(ids, mask)
+
+    def _current_table(self) -> np.ndarray | None:
+        """Return the table, made anew if weights have changed since."""
+        made_of = (self.embedding.revision, *(layer.revision for layer in self.layer.walk_layers()))
+        if made_of != self._made_of:
+            self._table = self.layer.projection_table(self.embedding.embeddings)
+            self._made_of = made_of
+        return self._table
+
+
+def fold(layers: Sequence[Layer]) -> list[Any]:
+    """Return a chain of layers with each small embedding folded into the recurrent layer above it.
+
+    Args:
+        layers: built, in order; dropout between the two is skipped over, for it acts in training only.
+    """
+    steps: list[Any] = []
+    for layer in layers:
+        below = len(steps) - 1
+        while below >= 0 and isinstance(steps[below], (Dropout, SpatialDropout1D)):
+            below -= 1
+        embedding = steps[below] if below >= 0 else None
+        if isinstance(embedding, Embedding) and isinstance(layer, RNN) and _is_small(embedding, layer):
+            steps[below:] = [FoldedEmbedding(embedding, layer)]
+        else:
+            steps.append(layer)
+    return steps
+
+
+def _is_small(embedding: Embedding, layer: RNN) -> bool:
+    columns = max((weight.shape[-1] for weight in layer.weights), default=0)
+    return embedding.input_dim * columns * layer.dtype.itemsize <= TABLE_BYTES
