@@ -1,0 +1,205 @@
+"""Chains and graphs of layers, and prediction over many rows."""
+
+import json
+import threading
+
+import numpy as np
+import pytest
+
+import rnn_core as rc
+from rnn_core import _folding
+
+
+def chain():
+    return rc.Sequential(
+        [
+            rc.Embedding(50, 8, mask_zero=True),
+            rc.SpatialDropout1D(0.1),
+            rc.Bidirectional(rc.LSTM(4, return_sequences=True)),
+            rc.GRU(5),
+            rc.Dense(3, "softmax"),
+        ]
+    )
+
+
+def graph():
+    ids, x = rc.Input((None,), name="ids"), rc.Input((None, 3), name="x")
+    words = rc.GRU(4)(rc.Embedding(50, 8, mask_zero=True)(ids))
+    output, h, _ = rc.LSTM(4, return_state=True)(rc.Masking()(x))
+    shared = rc.Dense(4)
+    merged = rc.Concatenate()([shared(words), shared(output)])
+    again = rc.GRU(4, return_sequences=True)(x, initial_state=h)
+    return rc.Model([ids, x], [rc.Dense(2, "softmax")(merged), again])
+
+
+def inputs(rng, rows=7):
+    ids = rng.integers(0, 50, (rows, 6)) * (rng.random((rows, 6)) < 0.6)
+    x = rng.standard_normal((rows, 5, 3)) * (rng.random((rows, 5, 1)) < 0.6)
+    return ids, x
+
+
+def test_masks_travel_through_a_chain(rng):
+    ids, _ = inputs(rng)
+    model = chain()
+    y = model(ids)
+    mask = ids != 0
+    hidden = model.layers[0](ids)
+    hidden = model.layers[2](hidden, mask=mask)
+    exact = model.layers[4](model.layers[3](hidden, mask=mask))
+    np.testing.assert_allclose(y, exact, atol=1e-6)
+    unmasked = model.layers[4](model.layers[3](model.layers[2](model.layers[0](ids))))
+    assert np.abs(y - unmasked).max() > 1e-3
+
+
+def test_a_graph_is_its_layers_called_by_hand(rng):
+    ids, x = inputs(rng)
+    model = graph()
+    probabilities, again = model([ids, x])
+    by_class = {type(layer).__name__: layer for layer in model.layers}
+    gru_words, gru_again = (layer for layer in model.layers if isinstance(layer, rc.GRU))
+    if gru_words.return_sequences:
+        gru_words, gru_again = gru_again, gru_words
+    dense_shared, dense_last = (layer for layer in model.layers if isinstance(layer, rc.Dense))
+    words = gru_words(by_class["Embedding"](ids), mask=ids != 0)
+    mask = (x != 0).any(axis=-1)
+    output, h, _ = by_class["LSTM"](x, mask=mask)
+    merged = np.concatenate([dense_shared(words), dense_shared(output)], axis=-1)
+    np.testing.assert_allclose(probabilities, dense_last(merged), atol=1e-6)
+    np.testing.assert_allclose(again, gru_again(x, initial_state=h), atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [chain, graph])
+def test_config_round_trip(make, rng):
+    ids, x = inputs(rng)
+    data = ids if make is chain else [ids, x]
+    model = make()
+    expected = model.predict(data)
+    twin = type(model).from_config(json.loads(json.dumps(model.get_config())))
+    twin.predict(data)
+    twin.set_weights(model.get_weights())
+    for mine, theirs in zip(twin.predict(data), expected, strict=True):
+        assert np.array_equal(mine, theirs)
+
+
+def test_inputs_by_name(rng):
+    ids, x = inputs(rng)
+    model = graph()
+    for mine, theirs in zip(model({"x": x, "ids": ids}), model([ids, x]), strict=True):
+        assert np.array_equal(mine, theirs)
+    with pytest.raises(ValueError, match="no input 'x'"):
+        model({"ids": ids})
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 64, 100, 1000])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_predict_is_the_call_on_every_row_in_order(batch_size, threads, rng):
+    ids, x = inputs(rng, rows=100)
+    rc.set_num_threads(threads)
+    try:
+        for model, data in ((chain(), ids), (graph(), [ids, x])):
+            ours, theirs = model.predict(data, batch_size=batch_size), model(data)
+            if isinstance(theirs, np.ndarray):
+                ours, theirs = [ours], [theirs]
+            for mine, exact in zip(ours, theirs, strict=True):
+                np.testing.assert_allclose(mine, exact, atol=1e-6)
+    finally:
+        rc.set_num_threads(None)
+
+
+def test_predict_with_a_progress_bar(rng, capsys):
+    ids, _ = inputs(rng, rows=30)
+    chain().predict(ids, batch_size=7, progress=True)
+    assert "30.0/30.0" in capsys.readouterr().err
+
+
+def test_predict_of_no_rows():
+    assert chain().predict(np.zeros((0, 6), int)).shape == (0, 3)
+
+
+def test_an_error_in_a_late_batch_comes_out(rng):
+    ids, _ = inputs(rng, rows=100)
+    ids[77, 2] = 50
+    with pytest.raises(ValueError, match="is 50, expected below 50"):
+        chain().predict(ids, batch_size=10)
+
+
+def test_calls_from_many_threads(rng):
+    ids, _ = inputs(rng, rows=50)
+    model = chain()
+    expected = model(ids)
+    wrong = []
+
+    def work():
+        for _ in range(20):
+            if not np.array_equal(model(ids), expected):
+                wrong.append(1)
+
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not wrong
+
+
+@pytest.mark.parametrize("mask_zero", [False, True])
+@pytest.mark.parametrize("layer", [rc.LSTM, rc.GRU, rc.SimpleRNN])
+def test_folding_an_embedding_changes_nothing_but_rounding(mask_zero, layer, rng, monkeypatch):
+    ids, _ = inputs(rng, rows=40)
+    layers = [
+        rc.Embedding(50, 8, mask_zero=mask_zero),
+        rc.Dropout(0.2),
+        layer(6, return_sequences=True, go_backwards=True),
+    ]
+    folded = rc.Sequential(layers)
+    y = folded(ids)
+    assert [type(step) for step in folded._steps] == [_folding.FoldedEmbedding]
+    monkeypatch.setattr(_folding, "TABLE_BYTES", 0)
+    plain = rc.Sequential(layers)
+    np.testing.assert_allclose(y, plain(ids), atol=1e-6)
+    assert plain._steps == layers
+    folded.set_weights([2 * weight for weight in folded.get_weights()])
+    np.testing.assert_allclose(folded(ids), plain(ids), atol=1e-6)
+
+
+def test_a_stateful_model_goes_through_batches_in_order(rng):
+    model = rc.Sequential([rc.LSTM(4, stateful=True, batch_input_shape=(5, None, 3))])
+    x = rng.standard_normal((15, 2, 3))
+    y = model.predict(x, batch_size=5)
+    model.reset_states()
+    by_hand = [model(x[start : start + 5]) for start in (0, 5, 10)]
+    assert np.array_equal(y, np.concatenate(by_hand))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: graph()([np.zeros((2, 3))]), ValueError, "1 inputs, expected 2"),
+        (
+            lambda: graph().predict([np.zeros((2, 3)), np.zeros((3, 4, 3))]),
+            ValueError,
+            r"inputs have \[2, 3\] rows",
+        ),
+        (
+            lambda: graph()([np.zeros((2, 3)), np.zeros((2, 4, 5))]),
+            ValueError,
+            r"x: input has shape \(2, 4, 5\), expected \(None, None, 3\)",
+        ),
+        (lambda: chain().predict(np.zeros((3, 4)), batch_size=0), ValueError, "batch_size is 0"),
+        (lambda: rc.Sequential([3]), TypeError, "expected a layer"),
+        (lambda: chain().get_layer("lsmt"), ValueError, "no layer 'lsmt'; there are"),
+        (lambda: chain().predict(np.full((3, 4), "x")), TypeError, "expected whole numbers"),
+    ],
+)
+def test_errors_say_expected_and_given(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_summary(capsys):
+    model = chain()
+    model(np.zeros((1, 4), int))
+    model.summary()
+    text = capsys.readouterr().out
+    assert "bidirectional" in text
+    assert f"{model.count_params():,} weights in all" in text
