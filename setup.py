@@ -1,4 +1,4 @@
-"""The extension modules, and the kernels once per instruction set. Everything else: pyproject.toml."""
+"""The extension modules, and the kernels once per instruction set. The rest: pyproject.toml."""
 
 import platform
 
@@ -7,9 +7,15 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 KERNELS = "pyx/kernels"
-HEADERS = [f"{KERNELS}/{name}.h" for name in ("kernels", "kernels_impl", "vec", "activations", "gates")]
+HEADERS = [
+    f"{KERNELS}/{name}.h" for name in ("kernels", "kernels_impl", "vec", "activations", "gates")
+]
 ISA_FLAGS = {
-    "x86_64": {"x86_64": "-march=x86-64", "x86_64_v3": "-march=x86-64-v3", "x86_64_v4": "-march=x86-64-v4"},
+    "x86_64": {
+        "x86_64": "-march=x86-64",
+        "x86_64_v3": "-march=x86-64-v3",
+        "x86_64_v4": "-march=x86-64-v4",
+    },
     "arm64": {"arm64": "-march=armv8-a"},
 }
 MACHINE = {"AMD64": "x86_64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())

@@ -63,7 +63,8 @@ def use_isa(name=None):
     global kernels
     found = rnn_kernels_best() if name is None else rnn_kernels_find(name.encode())
     if found == NULL:
-        raise ValueError(f"this CPU does not run ISA {name!r}; it runs {', '.join(available_isas())}")
+        have = ", ".join(available_isas())
+        raise ValueError(f"this CPU does not run ISA {name!r}; it runs {have}")
     kernels = found
 
 
@@ -289,7 +290,7 @@ cdef class Plan:
             raise MemoryError("no memory for the engine's scratch arrays")
 
     def project(self, cnp.ndarray x not None):
-        """Return x.W + b, ``(rows, gates * units)``, for x ``(rows, features)``: a table for `run`."""
+        """Return x.W + b for x ``(rows, features)``: a table for `run`."""
         cdef Batch b
         x = self._input(x[:, None])
         b.x = cnp.PyArray_DATA(x)
@@ -316,7 +317,9 @@ cdef class Plan:
         if ids.ndim != 2:
             raise ValueError(f"ids have {ids.ndim} axes, expected 2")
         if ids.size and not 0 <= ids.min() <= ids.max() < table.shape[0]:
-            raise ValueError(f"ids are {ids.min()} to {ids.max()}, expected 0 to {table.shape[0] - 1}")
+            raise ValueError(
+                f"ids are {ids.min()} to {ids.max()}, expected 0 to {table.shape[0] - 1}"
+            )
         return np.ascontiguousarray(ids, np.intp)
 
     cdef int _check(self, str name, cnp.ndarray array, tuple shape) except -1:

@@ -41,10 +41,18 @@ class Bidirectional(Layer):
 
     supports_masking = True
     input_axes = RNN.input_axes
+    stateful: bool
+    return_sequences: bool
+    return_state: bool
+    time_major: bool
     _shared = ("stateful", "return_sequences", "return_state", "time_major")
 
     def __init__(
-        self, layer: Any, merge_mode: str | None = "concat", backward_layer: Any = None, **kwargs: Any
+        self,
+        layer: Any,
+        merge_mode: str | None = "concat",
+        backward_layer: Any = None,
+        **kwargs: Any,
     ) -> None:
         for given in (layer, backward_layer):
             if given is not None and not isinstance(given, RNN):
@@ -92,14 +100,7 @@ class Bidirectional(Layer):
     ) -> Any:
         """Return the merged output; arguments as for the class."""
         layers = (self.forward_layer, self.backward_layer)
-        halves: list[Any] = [None, None]
-        if initial_state is not None:
-            states = flatten(initial_state)
-            if len(states) % 2:
-                raise ValueError(
-                    f"{self.name}: {len(states)} initial states, expected as many for each direction"
-                )
-            halves = [states[: len(states) // 2], states[len(states) // 2 :]]
+        halves = self._halves(None if initial_state is None else flatten(initial_state))
         merged, targets = self._targets(inputs)
         outputs, last_states = [], []
         for layer, half, target in zip(layers, halves, targets, strict=True):
@@ -114,6 +115,17 @@ class Bidirectional(Layer):
         if not self.return_state:
             return merged
         return [*(merged if self.merge_mode is None else [merged]), *last_states]
+
+    def _halves(self, states: Any) -> list[Any]:
+        """Return the forward and the backward layer's part of a list of states."""
+        if states is None:
+            return [None, None]
+        if not isinstance(states, (list, tuple)) or len(states) % 2:
+            given = len(states) if isinstance(states, (list, tuple)) else type(states).__name__
+            raise ValueError(
+                f"{self.name}: states are {given}, expected a list of as many for each direction"
+            )
+        return [states[: len(states) // 2], states[len(states) // 2 :]]
 
     def _targets(self, inputs: np.ndarray) -> tuple[Any, list[Any]]:
         """Return the concatenated output and, within it, where each layer writes its own."""
@@ -139,14 +151,7 @@ class Bidirectional(Layer):
         """
         if not self.stateful:
             raise AttributeError(f"{self.name}: layer must be stateful to reset its states")
-        halves: list[Any] = [None, None]
-        if states is not None:
-            if not isinstance(states, (list, tuple)) or len(states) % 2:
-                raise ValueError(
-                    f"{self.name}: states is {type(states).__name__}, expected a list with "
-                    "as many for each direction"
-                )
-            halves = [states[: len(states) // 2], states[len(states) // 2 :]]
+        halves = self._halves(states)
         self.forward_layer.reset_states(halves[0])
         self.backward_layer.reset_states(halves[1])
 

@@ -65,7 +65,9 @@ class AbstractRNNCell(Layer):
         if inputs is not None:
             batch_size, dtype = np.shape(inputs)[0], dtype or np.asarray(inputs).dtype
         if batch_size is None:
-            raise ValueError(f"{self.name}: get_initial_state needs inputs or batch_size, got neither")
+            raise ValueError(
+                f"{self.name}: get_initial_state needs inputs or batch_size, got neither"
+            )
         return zero_states(self.state_size, batch_size, dtype or self.dtype)
 
 
@@ -74,7 +76,7 @@ class _GatedCell(AbstractRNNCell):
 
     gates: ClassVar[int]
     input_axes = "(batch, features)"
-    config_keys = (
+    config_keys: ClassVar[tuple[str, ...]] = (
         "units",
         "activation",
         "use_bias",
@@ -136,11 +138,11 @@ class _GatedCell(AbstractRNNCell):
         """Make kernel ``(features, gates * units)``, recurrent_kernel and bias."""
         features = input_shape[-1]
         if features is None:
-            raise ValueError(f"{self.name}: inputs have shape {input_shape}, expected known features")
+            raise ValueError(
+                f"{self.name}: inputs have shape {input_shape}, expected known features"
+            )
         columns = self.gates * self.units
-        self.kernel = self.add_weight(
-            (features, columns), self.kernel_initializer, name="kernel"
-        )
+        self.kernel = self.add_weight((features, columns), self.kernel_initializer, name="kernel")
         self.recurrent_kernel = self.add_weight(
             (self.units, columns), self.recurrent_initializer, name="recurrent_kernel"
         )
@@ -165,7 +167,8 @@ class _GatedCell(AbstractRNNCell):
             keep = self._rng.random(x.shape) >= rate
             scale = 1 / (1 - rate) if rate < 1 else 0.0
             self._dropout_masks[kind] = keep.astype(x.dtype) * x.dtype.type(scale)
-        return x * self._dropout_masks[kind]
+        dropped: np.ndarray = x * self._dropout_masks[kind]
+        return dropped
 
     def _products(
         self, inputs: np.ndarray, h: np.ndarray, training: bool | None
@@ -234,7 +237,7 @@ class SimpleRNNCell(_GatedCell):
     gates = 1
 
     def call(self, inputs: Any, states: Any, training: bool | None = None) -> tuple[Any, Any]:
-        """Return the output ``(batch, units)`` and the new state, for inputs ``(batch, features)``."""
+        """Return output and new state ``(batch, units)`` for inputs ``(batch, features)``."""
         single = not isinstance(states, (list, tuple))
         h = states if single else states[0]
         z, h = self._products(inputs, h, training)
@@ -293,7 +296,7 @@ class GRUCell(_GatedCell):
         return (2, 3 * self.units) if self.reset_after else (3 * self.units,)
 
     def call(self, inputs: Any, states: Any, training: bool | None = None) -> tuple[Any, Any]:
-        """Return the output ``(batch, units)`` and the new state, for inputs ``(batch, features)``."""
+        """Return output and new state ``(batch, units)`` for inputs ``(batch, features)``."""
         single = not isinstance(states, (list, tuple))
         h = states if single else states[0]
         n = self.units
@@ -377,7 +380,7 @@ class LSTMCell(_GatedCell):
             self.bias[self.units : 2 * self.units] = 1
 
     def call(self, inputs: Any, states: Any, training: bool | None = None) -> tuple[Any, Any]:
-        """Return the output ``(batch, units)`` and the states [h, c], for inputs ``(batch, features)``."""
+        """Return the output and the states [h, c], for inputs ``(batch, features)``."""
         h, c = states
         z, h = self._products(inputs, h, training)
         if self.bias is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import sys
@@ -38,7 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="rnn-core", description="Runs trained recurrent networks.")
+    parser = argparse.ArgumentParser(
+        prog="rnn-core", description="Runs trained recurrent networks."
+    )
     parser.add_argument("--version", action="version", version=rnn_core.__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -111,7 +114,9 @@ def _read(model: Model, options: argparse.Namespace) -> tuple[Any, _tables.Colum
     """Return the model's input and the columns to keep."""
     names, keep = _split(options.columns), _split(options.keep)
     suffixes = options.input.suffixes
-    suffix = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else options.input.suffix
+    suffix = (
+        suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else options.input.suffix
+    )
     if suffix == ".csv":
         table = _tables.read_csv(options.input)
         kept = table.select(keep) if keep else {}
@@ -145,7 +150,7 @@ def _encode(encoder: str, columns: list[list[str]]) -> np.ndarray:
 
 
 def _steps(model: Model, values: np.ndarray, path: Path) -> np.ndarray:
-    """Return a table's rows in the shape of the model's input: steps of features, one after another."""
+    """Return a table's rows in the shape of the model's input: all features of a step together."""
     if len(model.input_layers) != 1:
         raise ValueError(f"the model has {len(model.input_layers)} inputs, {path} can hold one")
     shape = model.input_layers[0].batch_shape
@@ -153,7 +158,9 @@ def _steps(model: Model, values: np.ndarray, path: Path) -> np.ndarray:
         return values
     rows, columns = values.shape
     if columns % shape[2]:
-        raise ValueError(f"{path} has {columns} columns, expected a multiple of {shape[2]} features")
+        raise ValueError(
+            f"{path} has {columns} columns, expected a multiple of {shape[2]} features"
+        )
     return values.reshape(rows, -1, shape[2])
 
 

@@ -60,7 +60,7 @@ def fold(layers: Sequence[Layer]) -> list[Any]:
     """Return a chain of layers with each small embedding folded into the recurrent layer above it.
 
     Args:
-        layers: built, in order; dropout between the two is skipped over, for it acts in training only.
+        layers: built, in order; dropout between the two acts in training only and is skipped.
     """
     steps: list[Any] = []
     for layer in layers:
@@ -68,7 +68,11 @@ def fold(layers: Sequence[Layer]) -> list[Any]:
         while below >= 0 and isinstance(steps[below], (Dropout, SpatialDropout1D)):
             below -= 1
         embedding = steps[below] if below >= 0 else None
-        if isinstance(embedding, Embedding) and isinstance(layer, RNN) and _is_small(embedding, layer):
+        if (
+            isinstance(embedding, Embedding)
+            and isinstance(layer, RNN)
+            and _is_small(embedding, layer)
+        ):
             steps[below:] = [FoldedEmbedding(embedding, layer)]
         else:
             steps.append(layer)

@@ -70,7 +70,7 @@ def to_config(
 
 
 def from_config(config: dict[str, Any]) -> tuple[Any, Any, list[Layer]]:
-    """Return the symbolic inputs and outputs of a functional model's config, and its layers in order.
+    """Return a functional config's symbolic inputs and outputs, and its layers in order.
 
     Raises:
         ValueError: a tensor that no call yields, or a layer of an unknown class.
@@ -100,7 +100,7 @@ def from_config(config: dict[str, Any]) -> tuple[Any, Any, list[Layer]]:
         return tensor
 
     while pending:
-        waiting = []
+        waiting: list[tuple[str, Any]] = []
         for name, node in pending:
             blocked = any(other == name for other, _ in waiting)
             try:
@@ -119,7 +119,9 @@ def from_config(config: dict[str, Any]) -> tuple[Any, Any, list[Layer]]:
         inputs = _ends(config["input_layers"], find)
         return inputs, _ends(config["output_layers"], find), list(layers.values())
     except _NotYet:
-        raise ValueError("an input or output of the model comes from a call it does not have") from None
+        raise ValueError(
+            "an input or output of the model comes from a call it does not have"
+        ) from None
 
 
 def _ends(histories: Any, find: Find) -> Any:
@@ -189,7 +191,7 @@ def _keras3(value: Any, find: Find) -> Any:
 
 
 def _keras2(node: Any, layer: Layer, find: Find) -> tuple[list[Any], dict[str, Any]]:
-    """Read ``[[name, call, output, kwargs], ...]``: one list for each tensor of the first argument."""
+    """Read ``[[name, call, output, {}], ...]``: one for each tensor of the first argument."""
     entries = [node] if _is_history(node) else node
     tensors = [_keras2_value(entry[:3], find) for entry in entries]
     kwargs: dict[str, Any] = {}

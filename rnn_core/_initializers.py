@@ -26,7 +26,9 @@ def _fans(shape: Shape) -> tuple[float, float]:
     return shape[-2] * receptive, shape[-1] * receptive
 
 
-def _truncated_normal(rng: np.random.Generator, shape: Shape, mean: float, stddev: float) -> np.ndarray:
+def _truncated_normal(
+    rng: np.random.Generator, shape: Shape, mean: float, stddev: float
+) -> np.ndarray:
     values = rng.standard_normal(shape)
     while (outside := np.abs(values) > 2).any():
         values[outside] = rng.standard_normal(int(outside.sum()))
@@ -89,7 +91,11 @@ _TABLE: dict[str, tuple[Draw, dict[str, Any]]] = {
     "Orthogonal": (_orthogonal, {"gain": 1.0}),
     "Identity": (lambda rng, shape, gain: gain * np.eye(*shape), {"gain": 1.0}),
 }
-_ALIASES = {"uniform": "RandomUniform", "normal": "RandomNormal", "orthogonal_initializer": "Orthogonal"}
+_ALIASES = {
+    "uniform": "RandomUniform",
+    "normal": "RandomNormal",
+    "orthogonal_initializer": "Orthogonal",
+}
 _BY_SNAKE_CASE = {snake_case(name): name for name in _TABLE}
 
 
@@ -160,6 +166,8 @@ def make(identifier: Any, shape: Shape, dtype: Any) -> np.ndarray:
     for length in shape:
         size *= length
     if size > budget[0]:
-        raise ValueError(f"weight of shape {shape} does not fit the {budget[0]} bytes left in the file")
+        raise ValueError(
+            f"weight of shape {shape} does not fit the {budget[0]} bytes left in the file"
+        )
     budget[0] -= size
     return np.zeros(shape, dtype)

@@ -49,7 +49,7 @@ class InputLayer(Layer):
         return {"name": self.name, "batch_shape": self.batch_shape, "dtype": self.input_dtype}
 
 
-def Input(  # noqa: N802
+def Input(
     shape: Any = None,
     batch_size: int | None = None,
     dtype: Any = None,

@@ -107,7 +107,7 @@ class Layer:
         dtype: ``"float32"`` (the default) or ``"float64"``: of weights, computation and outputs.
         trainable: kept in the config; decides the order of weights in legacy files.
         input_shape, batch_input_shape, batch_size: the shape of a first layer's inputs.
-        kwargs: regularizers and constraints, by Keras's names, are kept in the config without effect.
+        kwargs: regularizers and constraints by Keras's names: kept in the config, without effect.
 
     Raises:
         TypeError: an argument no layer takes.
@@ -179,23 +179,26 @@ class Layer:
         return self(inputs, *args, **kwargs), self.compute_mask(inputs, mask)
 
     def _cast(self, inputs: Any) -> Any:
-        """Return `inputs` as one array of the layer's dtype, or a list if it is a list of arrays."""
+        """Return `inputs` as an array of the layer's dtype, or as a list if they are arrays."""
         if isinstance(inputs, (list, tuple)) and any(hasattr(x, "dtype") for x in inputs):
             return [as_real(x, self.dtype, self.name) for x in inputs]
         return as_real(inputs, self.dtype, self.name)
 
     def _check(self, inputs: Any) -> None:
+        """Raise ValueError if `inputs` have other axes or features than the layer takes."""
         if self.input_axes is None:
             return
         if not isinstance(inputs, np.ndarray):
-            raise ValueError(
-                f"{self.name}: inputs are a {type(inputs).__name__} of {len(inputs)}, expected one array"
-            )
+            raise ValueError(f"{self.name}: {len(inputs)} inputs in a list, expected one array")
         axes = self.input_axes.count(",") + 1
         if inputs.ndim != axes:
             raise ValueError(
-                f"{self.name}: inputs have shape {inputs.shape}, expected {axes} axes {self.input_axes}"
+                f"{self.name}: inputs have shape {inputs.shape}, "
+                f"expected {axes} axes {self.input_axes}"
             )
+        self._check_features(inputs)
+
+    def _check_features(self, inputs: np.ndarray) -> None:
         if self._features is not None and inputs.shape[-1] != self._features:
             raise ValueError(
                 f"{self.name}: inputs have shape {inputs.shape}, "
@@ -254,7 +257,11 @@ class Layer:
         for attribute, value in vars(self).items():
             if isinstance(value, Layer):
                 yield attribute, value
-            elif isinstance(value, (list, tuple)) and value and all(isinstance(v, Layer) for v in value):
+            elif (
+                isinstance(value, (list, tuple))
+                and value
+                and all(isinstance(v, Layer) for v in value)
+            ):
                 yield attribute, list(value)
 
     def sublayers(self) -> list[Layer]:
@@ -314,7 +321,9 @@ class Layer:
         """Copy `values` into `targets`, all or none; see `set_weights`."""
         if len(values) != len(targets):
             raise ValueError(f"{self.name}: {len(values)} weights, expected {len(targets)}")
-        arrays = [as_real(v, w.value.dtype, self.name) for v, w in zip(values, targets, strict=True)]
+        arrays = [
+            as_real(v, w.value.dtype, self.name) for v, w in zip(values, targets, strict=True)
+        ]
         for weight, array in zip(targets, arrays, strict=True):
             if array.shape != weight.value.shape:
                 raise ValueError(

@@ -44,7 +44,9 @@ class Model(Layer):
         given = {id(tensor.node) for tensor in flatten(inputs)}
         for node in self._nodes:
             if isinstance(node.layer, InputLayer) and id(node) not in given:
-                raise ValueError(f"{self.name}: outputs need {node.layer.name!r}, which is no input")
+                raise ValueError(
+                    f"{self.name}: outputs need {node.layer.name!r}, which is no input"
+                )
         nodes = [tensor.node for tensor in flatten(inputs)] + self._nodes
         self._layers = list({id(node.layer): node.layer for node in nodes}.values())
         self.built = True
@@ -96,10 +98,7 @@ class Model(Layer):
         """Return arrays in the structure of the model's inputs, shapes checked."""
         layers = self.input_layers
         if isinstance(inputs, dict) and not isinstance(self._inputs, dict):
-            missing = [layer.name for layer in layers if layer.name not in inputs]
-            if missing:
-                raise ValueError(f"{self.name}: no input {missing[0]!r} among {sorted(inputs)}")
-            inputs = [inputs[layer.name] for layer in layers]
+            inputs = self._by_name(inputs)
         leaves = [inputs] if len(layers) == 1 and not isinstance(inputs, dict) else flatten(inputs)
         if len(layers) == 1 and isinstance(inputs, (list, tuple)) and len(inputs) == 1:
             only = np.asarray(inputs[0])
@@ -110,6 +109,12 @@ class Model(Layer):
         for array, layer in zip(arrays, layers, strict=True):
             layer.check(array.shape)
         return pack_like(self._inputs, arrays)
+
+    def _by_name(self, inputs: dict[str, Any]) -> list[Any]:
+        for layer in self.input_layers:
+            if layer.name not in inputs:
+                raise ValueError(f"{self.name}: no input {layer.name!r} among {sorted(inputs)}")
+        return [inputs[layer.name] for layer in self.input_layers]
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Return the outputs, in the structure the model was made with.
@@ -137,7 +142,9 @@ class Model(Layer):
     def _run(self, inputs: Any, mask: Any, training: bool | None) -> tuple[Any, Any]:
         values: dict[SymbolicTensor, tuple[Any, Any]] = {}
         leaves = flatten(inputs)
-        masks = [None] * len(leaves) if mask is None else [mask] if len(leaves) == 1 else flatten(mask)
+        masks = (
+            [None] * len(leaves) if mask is None else [mask] if len(leaves) == 1 else flatten(mask)
+        )
         for tensor, value, value_mask in zip(flatten(self._inputs), leaves, masks, strict=True):
             values[tensor] = value, value_mask
 
@@ -228,7 +235,9 @@ class Model(Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the graph as Keras 3 writes it."""
-        return _graph_config.to_config(self.name, self.layers, self._nodes, self._inputs, self._outputs)
+        return _graph_config.to_config(
+            self.name, self.layers, self._nodes, self._inputs, self._outputs
+        )
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Model:
@@ -297,7 +306,9 @@ class Sequential(Model):
     def build(self, input_shape: Any) -> None:
         """Build each layer for the output of the one before."""
         if self._input is None:
-            self._input = InputLayer(batch_shape=(None,) * (len(input_shape) - 1) + input_shape[-1:])
+            self._input = InputLayer(
+                batch_shape=(None,) * (len(input_shape) - 1) + input_shape[-1:]
+            )
         for layer in self._chain:
             layer._ensure_built(input_shape)
             input_shape = layer.compute_output_shape(input_shape)
@@ -305,6 +316,8 @@ class Sequential(Model):
         self.built = True
 
     def _arrange(self, inputs: Any) -> Any:
+        if isinstance(inputs, dict) and self._input is not None:
+            inputs = self._by_name(inputs)[0]
         array = np.asarray(inputs)
         if self._input is not None:
             self._input.check(array.shape)

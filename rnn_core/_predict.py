@@ -26,7 +26,9 @@ def _rows_of(x: Any, model_name: str) -> int:
         raise ValueError(f"{model_name}: an input is a single number, expected rows")
     lengths = {shape[0] for shape in shapes}
     if len(lengths) != 1:
-        raise ValueError(f"{model_name}: inputs have {sorted(lengths)} rows, expected equal numbers")
+        raise ValueError(
+            f"{model_name}: inputs have {sorted(lengths)} rows, expected equal numbers"
+        )
     return int(lengths.pop())
 
 
@@ -86,9 +88,7 @@ def predict(model: Model, x: Any, batch_size: int | None, progress: bool) -> Any
     return outputs
 
 
-def _in_order(
-    run: Callable[[int], Any], first: Any, starts: range, threads: int
-) -> Iterator[Any]:
+def _in_order(run: Callable[[int], Any], first: Any, starts: range, threads: int) -> Iterator[Any]:
     """Yield the batches' outputs in order, with few under way at once."""
     yield first
     if threads == 1:

@@ -33,7 +33,8 @@ def check_mask(mask: Any, inputs: np.ndarray, shape: tuple[int, int], name: str)
         raise ValueError(
             f"{name}: mask has shape {mask.shape}, expected {shape} for inputs {inputs.shape}"
         )
-    return mask.astype(bool, copy=False)
+    booleans: np.ndarray = mask.astype(bool, copy=False)
+    return booleans
 
 
 class RNN(Layer):
@@ -280,7 +281,7 @@ class RNN(Layer):
         leaves, expected = flatten(states), flatten(like)
         if len(leaves) != len(expected):
             raise ValueError(
-                f"{self.name}: layer has {len(expected)} states but was passed {len(leaves)} in {what}"
+                f"{self.name}: layer has {len(expected)} states but was passed {len(leaves)}"
             )
         arrays = [as_real(leaf, self.dtype, self.name) for leaf in leaves]
         for array, zero in zip(arrays, expected, strict=True):
@@ -321,7 +322,9 @@ class RNN(Layer):
         elif states is None:
             return
         else:
-            raise ValueError(f"{self.name}: a stateful layer needs to know its batch size to set states")
+            raise ValueError(
+                f"{self.name}: a stateful layer needs to know its batch size to set states"
+            )
         fitted = like if states is None else self._fit_states(states, like, "reset_states")
         self._record(map_leaves(np.zeros_like, fitted) if states is None else fitted)
 
@@ -354,10 +357,14 @@ class RNN(Layer):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, the cell as ``{"class_name", "config"}``."""
         cell = {"class_name": type(self.cell).__name__, "config": self.cell.get_config()}
-        return {**super().get_config(), **{k: getattr(self, k) for k in self.rnn_keys}, "cell": cell}
+        return {
+            **super().get_config(),
+            **{k: getattr(self, k) for k in self.rnn_keys},
+            "cell": cell,
+        }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> RNN:
+    def from_config(cls, config: dict[str, Any]) -> Any:
         """Return a new layer with a new cell."""
         config = dict(config)
         return cls(layer_from_config(config.pop("cell")), **config)
@@ -399,7 +406,7 @@ class _CellLayer(RNN):
         return {**config.pop("cell")["config"], **config}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> RNN:
+    def from_config(cls, config: dict[str, Any]) -> Any:
         """Return a new layer with these constructor arguments."""
         return cls(**config)
 

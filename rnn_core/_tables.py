@@ -68,7 +68,7 @@ def _open_text(path: Path) -> IO[str]:
 def read_csv(path: Path) -> Table:
     """Return a CSV file's cells; ``.gz`` is unpacked.
 
-    The first line names the columns if it holds anything but numbers; else they are ``0``, ``1``, ….
+    The first line names the columns unless it holds numbers only; then they are ``0``, ``1``, ….
 
     Raises:
         ValueError: no rows, a row of another number of cells than the first line, or text that is
@@ -140,19 +140,19 @@ def read_arrays(path: Path, names: Sequence[str] | None) -> Any:
         ValueError: the file is corrupt, holds objects, or has no such array.
     """
     try:
-        content = np.load(path, mmap_mode="r", allow_pickle=False)
-        if isinstance(content, np.ndarray):
-            return content
-        for name in names or ():
-            if name not in content.files:
-                raise ValueError(f"no array {name!r}; there are {', '.join(content.files)}")
-        arrays = {name: content[name] for name in (names or content.files)}
-    except (ValueError, EOFError, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
+        if path.suffix == ".npy":
+            return np.load(path, mmap_mode="r", allow_pickle=False)
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as content:
+            if not hasattr(content, "files"):
+                raise ValueError("it is no .npz file")
+            for name in names or ():
+                if name not in content.files:
+                    raise ValueError(f"no array {name!r}; there are {', '.join(content.files)}")
+            arrays = {name: content[name] for name in (names or content.files)}
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # NumPy's, zipfile's and zlib's, according to where it is broken
         raise ValueError(f"cannot read {path}: {error}") from error
-    except Exception as error:  # zipfile and zlib have errors of their own
-        raise ValueError(f"{path} is truncated or corrupt: {error}") from error
     if not arrays:
         raise ValueError(f"{path} holds no arrays")
     return arrays if len(arrays) > 1 else next(iter(arrays.values()))
@@ -184,7 +184,9 @@ def write_csv(path: Path, kept: Columns, names: Sequence[str], scores: np.ndarra
         # One format operation for many rows is several times faster than one for each.
         for start in range(0, len(scores), 1024):
             part = scores[start : start + 1024]
-            cells = zip(*(text[start : start + 1024] for text in texts), *part.T.tolist(), strict=True)
+            cells = zip(
+                *(text[start : start + 1024] for text in texts), *part.T.tolist(), strict=True
+            )
             file.write(line * len(part) % tuple(itertools.chain.from_iterable(cells)))
 
 

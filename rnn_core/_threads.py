@@ -69,7 +69,7 @@ def set_num_threads(threads: int | None) -> None:
 
 
 def blas_function(file: str, name: str) -> Any:
-    """Return OpenBLAS's function `name` from the libraries that a shared object is linked to, or None."""
+    """Return OpenBLAS's `name` from the libraries a shared object is linked to, or None."""
     library = ctypes.CDLL(file)
     for prefix in _PREFIXES:
         for suffix in _SUFFIXES:
@@ -101,7 +101,7 @@ def _thread_functions() -> list[tuple[Any, Any]]:
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Keep OpenBLAS to the calling thread: it has one pool, which concurrent products would fight for.
+    """Keep OpenBLAS to the calling thread: concurrent products would fight for its one pool.
 
     Calls may nest and overlap; the last to leave restores what the first found. Another BLAS is
     left alone.

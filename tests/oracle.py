@@ -82,8 +82,17 @@ def random_weights(rng, cell, features, units, scale=None):
     return weights
 
 
-def run(cell, weights, x, states=None, mask=None, go_backwards=False, zero_output=False,
-        activation="tanh", recurrent_activation="sigmoid"):
+def run(
+    cell,
+    weights,
+    x,
+    states=None,
+    mask=None,
+    go_backwards=False,
+    zero_output=False,
+    activation="tanh",
+    recurrent_activation="sigmoid",
+):
     """Return all outputs (batch, timesteps, units) in processing order, and the last states.
 
     A masked step keeps the states and emits the output before it, zeros at first or always.

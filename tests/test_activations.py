@@ -38,10 +38,7 @@ def test_values(name, isa, dtype, rng):
 def test_accuracy_of_two_units_in_the_last_place(name, isa, dtype, rng):
     largest = 104 if dtype == "float32" else 700
     x = np.concatenate(
-        [
-            scale * rng.uniform(-1, 1, 200_000)
-            for scale in (1e-30, 1e-3, 0.1, 1, 3, 10, 30, largest)
-        ]
+        [scale * rng.uniform(-1, 1, 200_000) for scale in (1e-30, 1e-3, 0.1, 1, 3, 10, 30, largest)]
     ).astype(dtype)
     wide = x.astype(np.longdouble if dtype == "float64" else np.float64)
     with np.errstate(over="ignore", under="ignore"):

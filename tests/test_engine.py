@@ -1,4 +1,4 @@
-"""The step loop against the oracle: each cell, instruction set and dtype, at the edges of blocks."""
+"""The step loop against the oracle: each cell, instruction set and dtype, at block edges."""
 
 import numpy as np
 import oracle
@@ -40,8 +40,14 @@ def run_both(cell, rng, dtype, batch, timesteps, features, units, **options):
     ]
     states = tuple(state.copy() for state in initial)
     out = np.full((batch, timesteps, units), np.nan, dtype)
-    plan.run(x, states, out, options.get("mask"), options.get("go_backwards", False),
-             options.get("zero_output", False))
+    plan.run(
+        x,
+        states,
+        out,
+        options.get("mask"),
+        options.get("go_backwards", False),
+        options.get("zero_output", False),
+    )
     return (out, states), oracle.run(cell, weights, x, initial, **options, **activations)
 
 
@@ -91,8 +97,15 @@ def test_activations(cell, activation, isa, dtype, tolerance, rng):
     # Without a bound a recurrence with exponential leaves every range.
     timesteps = 1 if activation == "exponential" else 10
     ours, theirs = run_both(
-        cell, rng, dtype, 3, timesteps, 4, 5,
-        activation=activation, recurrent_activation="hard_sigmoid",
+        cell,
+        rng,
+        dtype,
+        3,
+        timesteps,
+        4,
+        5,
+        activation=activation,
+        recurrent_activation="hard_sigmoid",
     )
     scale = max(1, np.abs(theirs[0]).max())
     assert_same(ours, theirs, 4 * scale * tolerance)

@@ -1,4 +1,4 @@
-"""Layers that are not recurrent, against plain formulas. Files of Keras's own: test_keras_files.py."""
+"""Layers that are not recurrent, against plain formulas."""
 
 import numpy as np
 import pytest

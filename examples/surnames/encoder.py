@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ def encode(names: Sequence[str]) -> np.ndarray:
     lookup = VOCABULARY.get
     for row, name in zip(ids, names, strict=True):
         name = name.strip().title()
-        bigrams = [lookup(a + b, UNKNOWN) for a, b in zip(name, name[1:], strict=False)]
+        bigrams = [lookup(a + b, UNKNOWN) for a, b in pairwise(name)]
         if bigrams:
             row[-len(bigrams) :] = bigrams[-TIMESTEPS:]
     return ids

@@ -15,7 +15,8 @@
 #define EXP_MAX R(89)   /* exp overflows from 88.73 on */
 #define EXP_MIN R(-104) /* exp rounds to 0 from -103.98 on */
 #define TANH_ONE R(9.5) /* tanh rounds to 1 from 9.02 on */
-/* ln 2 in two parts, the first short enough that its product with an exponent is exact: fdlibm e_expf.c */
+/* ln 2 in two parts, the first short enough that its product with an exponent is exact: fdlibm
+ * e_expf.c */
 #define LN2_HIGH R(0x1.62e4p-1)
 #define LN2_LOW R(0x1.7f7d1cp-20)
 #else
@@ -33,10 +34,12 @@
 
 /* Comparisons with NaN are false, so a NaN passes through both. */
 static inline vec T(at_least)(vec x, real low) { return T(select)(x < low, T(broadcast)(low), x); }
-static inline vec T(at_most)(vec x, real high) { return T(select)(x > high, T(broadcast)(high), x); }
+static inline vec T(at_most)(vec x, real high) {
+    return T(select)(x > high, T(broadcast)(high), x);
+}
 
 static inline vec T(magnitude)(vec x) {
-    return (vec)((ivec)x & (ivec)~(ivec)T(broadcast)(R(-0.0)));
+    return (vec)((ivec)x & (ivec) ~(ivec)T(broadcast)(R(-0.0)));
 }
 
 static inline vec T(copy_sign)(vec x, vec sign) {
@@ -54,9 +57,20 @@ static inline vec T(reduced_expm1)(vec x, ivec *n) {
     *n = (ivec)shifted - (ivec)T(broadcast)(round);
     vec r = x - whole * LN2_HIGH - whole * LN2_LOW;
     static const double inverse_factorial[] = {
-        1.0,          1.0,           1.0 / 2,        1.0 / 6,         1.0 / 24,
-        1.0 / 120,    1.0 / 720,     1.0 / 5040,     1.0 / 40320,     1.0 / 362880,
-        1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800.0,
+        1.0,
+        1.0,
+        1.0 / 2,
+        1.0 / 6,
+        1.0 / 24,
+        1.0 / 120,
+        1.0 / 720,
+        1.0 / 5040,
+        1.0 / 40320,
+        1.0 / 362880,
+        1.0 / 3628800,
+        1.0 / 39916800,
+        1.0 / 479001600,
+        1.0 / 6227020800.0,
     };
     /* Even and odd terms side by side halve the chain of dependent operations. */
     vec square = r * r;
@@ -166,17 +180,17 @@ static inline vec T(gelu)(vec x) {
 }
 
 /* The row function of a function of vectors. */
-#define ROW(name)                                                    \
-    static void T(name##_row)(void *row, ptrdiff_t n) {              \
-        real *x = row;                                               \
-        for (; n >= LANES; n -= LANES, x += LANES)                   \
-            T(store)(x, T(name)(T(load)(x)));                        \
-        if (n > 0) {                                                 \
-            vec last = {0};                                          \
-            memcpy(&last, x, (size_t)n * sizeof(real));              \
-            last = T(name)(last);                                    \
-            memcpy(x, &last, (size_t)n * sizeof(real));              \
-        }                                                            \
+#define ROW(name)                                                                                  \
+    static void T(name##_row)(void *row, ptrdiff_t n) {                                            \
+        real *x = row;                                                                             \
+        for (; n >= LANES; n -= LANES, x += LANES)                                                 \
+            T(store)(x, T(name)(T(load)(x)));                                                      \
+        if (n > 0) {                                                                               \
+            vec last = {0};                                                                        \
+            memcpy(&last, x, (size_t)n * sizeof(real));                                            \
+            last = T(name)(last);                                                                  \
+            memcpy(x, &last, (size_t)n * sizeof(real));                                            \
+        }                                                                                          \
     }
 
 ROW(linear)

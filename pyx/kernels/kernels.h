@@ -19,12 +19,13 @@ typedef void rnn_row_function(void *row, ptrdiff_t n);
 typedef struct {
     ptrdiff_t rows;
     ptrdiff_t units;
-    void *z;       /* INOUT (rows, gates * units): x.W + b, plus h.U unless the cell keeps it in u */
-    void *u;       /* INOUT (rows, 3 * units): h.U + b of a GRU with reset_after;
-                    *   OUT (rows, units): r * h of a GRU without */
-    void *h;       /* INOUT (rows, units) */
-    void *c;       /* INOUT (rows, units), LSTM only */
-    const unsigned char *mask; /* IN one byte a row, mask_stride bytes apart: 0 leaves h and c alone */
+    void *z; /* INOUT (rows, gates * units): x.W + b, plus h.U unless the cell keeps it in u */
+    void *u; /* INOUT (rows, 3 * units): h.U + b of a GRU with reset_after;
+              *   OUT (rows, units): r * h of a GRU without */
+    void *h; /* INOUT (rows, units) */
+    void *c; /* INOUT (rows, units), LSTM only */
+    const unsigned char
+        *mask; /* IN one byte a row, mask_stride bytes apart: 0 leaves h and c alone */
     ptrdiff_t mask_stride;
     rnn_row_function *activation;
     rnn_row_function *recurrent_activation;
@@ -42,8 +43,9 @@ typedef struct {
     const rnn_activation *activations; /* ends with a NULL name */
     rnn_gates *simple_rnn[RNN_REALS];
     rnn_gates *lstm[RNN_REALS];
-    rnn_gates *gru_after[RNN_REALS];  /* reset_after: the reset gate scales the product h.U */
-    rnn_gates *gru_reset[RNN_REALS];  /* otherwise: gates z and r, and r * h for the second product ... */
+    rnn_gates *gru_after[RNN_REALS]; /* reset_after: the reset gate scales the product h.U */
+    rnn_gates
+        *gru_reset[RNN_REALS]; /* otherwise: gates z and r, and r * h for the second product ... */
     rnn_gates *gru_update[RNN_REALS]; /* ... then the candidate and the new h */
 } rnn_kernels;
 

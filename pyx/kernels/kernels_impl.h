@@ -23,14 +23,11 @@
 #define TABLE(isa) TABLE_(isa)
 
 static const rnn_activation activations[] = {
-    ACTIVATION(linear),       ACTIVATION(tanh),
-    ACTIVATION(sigmoid),      ACTIVATION(hard_sigmoid),
-    ACTIVATION(relu),         ACTIVATION(hard_sigmoid_legacy),
-    ACTIVATION(elu),          ACTIVATION(selu),
-    ACTIVATION(softplus),     ACTIVATION(softsign),
-    ACTIVATION(exponential),  ACTIVATION(silu),
-    ACTIVATION(gelu),         ACTIVATION(softmax),
-    {NULL, {NULL, NULL}},
+    ACTIVATION(linear),       ACTIVATION(tanh),        ACTIVATION(sigmoid),
+    ACTIVATION(hard_sigmoid), ACTIVATION(relu),        ACTIVATION(hard_sigmoid_legacy),
+    ACTIVATION(elu),          ACTIVATION(selu),        ACTIVATION(softplus),
+    ACTIVATION(softsign),     ACTIVATION(exponential), ACTIVATION(silu),
+    ACTIVATION(gelu),         ACTIVATION(softmax),     {NULL, {NULL, NULL}},
 };
 
 extern const rnn_kernels TABLE(ISA);

@@ -115,7 +115,9 @@ class PReLU(Layer):
     ) -> None:
         super().__init__(**kwargs)
         self.alpha_initializer = _initializers.get(alpha_initializer)
-        self.shared_axes = None if shared_axes is None else [int(a) for a in np.atleast_1d(shared_axes)]
+        self.shared_axes = (
+            None if shared_axes is None else [int(a) for a in np.atleast_1d(shared_axes)]
+        )
 
     def build(self, input_shape: Any) -> None:
         """Make alpha, of the inputs' shape without the batch, 1 on shared axes."""

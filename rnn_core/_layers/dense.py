@@ -55,7 +55,7 @@ class Dense(Layer):
         """Make kernel and bias for inputs ``(..., features)``."""
         if len(input_shape) < 2 or input_shape[-1] is None:
             raise ValueError(
-                f"{self.name}: inputs have shape {input_shape}, expected (batch, ..., known features)"
+                f"{self.name}: inputs have shape {input_shape}, expected (batch, ..., features)"
             )
         self._features = input_shape[-1]
         self.kernel = self.add_weight(
@@ -73,11 +73,7 @@ class Dense(Layer):
         return self.activation(flat).reshape(*inputs.shape[:-1], self.units)
 
     def _check(self, inputs: Any) -> None:
-        if self._features is not None and inputs.shape[-1] != self._features:
-            raise ValueError(
-                f"{self.name}: inputs have shape {inputs.shape}, "
-                f"expected {self._features} features on the last axis, not {inputs.shape[-1]}"
-            )
+        self._check_features(inputs)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the inputs' shape with `units` for the last axis."""

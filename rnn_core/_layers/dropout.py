@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from rnn_core._layer import Layer
 
@@ -17,7 +17,7 @@ class _Identity(Layer):
     """
 
     supports_masking = True
-    config_keys = ("rate", "seed")
+    config_keys: ClassVar[tuple[str, ...]] = ("rate", "seed")
 
     def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
         self.noise_shape = kwargs.pop("noise_shape", None)

@@ -46,7 +46,7 @@ class Embedding(Layer):
         super().__init__(**kwargs)
         if input_dim <= 0 or output_dim <= 0:
             raise ValueError(
-                f"input_dim and output_dim are {input_dim} and {output_dim}, expected positive numbers"
+                f"input_dim, output_dim are {input_dim}, {output_dim}, expected positive numbers"
             )
         if input_length is not None and self.batch_input_shape is None:
             self.batch_input_shape = (None, input_length)
@@ -81,7 +81,8 @@ class Embedding(Layer):
 
     def call(self, inputs: Any) -> np.ndarray:
         """Return the rows of the ids."""
-        return self.embeddings.take(inputs, axis=0)
+        vectors: np.ndarray = self.embeddings.take(inputs, axis=0)
+        return vectors
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the inputs' shape with `output_dim` after it."""

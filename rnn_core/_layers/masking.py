@@ -30,9 +30,10 @@ class Masking(Layer):
 
     def call(self, inputs: Any) -> np.ndarray:
         """Return the inputs, zero where masked."""
-        return np.where(self.compute_mask(inputs)[..., None], inputs, inputs.dtype.type(0))
+        kept: np.ndarray = np.where(self.compute_mask(inputs)[..., None], inputs, 0)
+        return kept.astype(inputs.dtype, copy=False)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> np.ndarray:
-        """Return where any feature differs from the value: the inputs' shape without its last axis."""
+        """Return where any feature differs from the value, ``(batch, timesteps)``."""
         value: np.ndarray = np.any(np.not_equal(inputs, self.mask_value), axis=-1)
         return value

@@ -178,5 +178,4 @@ class Concatenate(_Merge):
             else:
                 expanded = np.reshape(m, (*np.shape(m), *(1,) * (x.ndim - np.ndim(m))))
                 masks.append(np.broadcast_to(expanded, x.shape))
-        joined: np.ndarray = np.concatenate(masks, axis=self.axis).all(axis=-1)
-        return joined
+        return np.all(np.concatenate(masks, axis=self.axis), axis=-1)

@@ -112,7 +112,7 @@ class BatchNormalization(Layer):
 
 
 class LayerNormalization(Layer):
-    """gamma (x - mean) / sqrt(variance + epsilon) + beta, over some axes of each row (Ba et al. 2016).
+    """gamma (x - mean) / sqrt(variance + epsilon) + beta, by each row's own (Ba et al. 2016).
 
     Args:
         axis: the axes that mean and variance go over.

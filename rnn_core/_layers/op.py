@@ -39,7 +39,9 @@ class Any(_Op):
 
     config_keys = ("axis", "keepdims")
 
-    def __init__(self, axis: typing.Any = None, keepdims: bool = False, **kwargs: typing.Any) -> None:
+    def __init__(
+        self, axis: typing.Any = None, keepdims: bool = False, **kwargs: typing.Any
+    ) -> None:
         super().__init__(**kwargs)
         self.axis = axis
         self.keepdims = keepdims

@@ -37,7 +37,7 @@ class _Pooling1D(Layer):
 
     def _windows(self, x: np.ndarray, fill: float) -> np.ndarray:
         """Return ``(batch, windows, features, pool_size)``, `fill` beyond the steps."""
-        steps = output_steps(x.shape[1], self.pool_size, self.strides, self.padding)
+        steps = output_steps(x.shape[1], self.pool_size, self.strides, self.padding) or 0
         beyond = max((steps - 1) * self.strides + self.pool_size - x.shape[1], 0)
         if self.padding == "same":
             x = np.pad(

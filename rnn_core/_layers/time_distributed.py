@@ -50,7 +50,9 @@ class TimeDistributed(Layer):
     def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
         """Return ``(batch, timesteps, ...)``."""
         batch, timesteps = inputs.shape[:2]
-        kwargs = {"training": training} if call_takes(self.layer, "training") else {}
+        kwargs: dict[str, Any] = (
+            {"training": training} if call_takes(self.layer, "training") else {}
+        )
         if mask is not None and np.ndim(mask) > 2 and call_takes(self.layer, "mask"):
             kwargs["mask"] = np.reshape(mask, (batch * timesteps, *np.shape(mask)[2:]))
         # All steps as rows of one batch: no layer here looks from one row at another.

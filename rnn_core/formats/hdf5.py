@@ -1,7 +1,8 @@
-"""HDF5 files that may be hostile: plain groups and datasets of numbers, nothing that points outside."""
+"""HDF5 files that may be hostile: groups and datasets of numbers, nothing that points outside."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 import numpy as np
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+# What an attribute can take in its object's header; Keras splits longer lists.
+_ATTRIBUTE_BYTES = 64 << 10
 
 
 @contextmanager
@@ -53,9 +57,19 @@ def child(group: Any, path: str) -> Any:
 
 
 def attribute(group: Any, name: str) -> Any:
-    """Return an attribute as a str, a list of str or a number; None if there is none."""
+    """Return an attribute as a str, a list of str or a number; None if there is none.
+
+    Raises:
+        ValueError: it declares more than an attribute can hold.
+    """
     if name not in group.attrs:
         return None
+    declared = group.attrs.get_id(name)
+    size = math.prod(declared.shape) * declared.dtype.itemsize
+    if size > _ATTRIBUTE_BYTES:
+        raise ValueError(
+            f"attribute {name!r} declares {size} bytes, at most {_ATTRIBUTE_BYTES} fit"
+        )
     value = group.attrs[name]
     if isinstance(value, np.ndarray):
         return [_text(item) for item in value.tolist()]
@@ -63,14 +77,16 @@ def attribute(group: Any, name: str) -> Any:
 
 
 def names(group: Any, name: str) -> list[str]:
-    """Return an attribute that lists names, which Keras splits into ``name0``, ``name1``, … if long."""
-    whole = attribute(group, name)
-    if whole is not None:
-        return list(whole)
-    chunks: list[str] = []
-    while (part := attribute(group, f"{name}{len(chunks)}")) is not None:
-        chunks.append(part)
-    return [item for chunk in chunks for item in chunk]
+    """Return an attribute that lists names; if long, Keras has ``name0``, ``name1``, … for it."""
+    chunks: list[Any] = [attribute(group, name)]
+    if chunks[0] is None:
+        chunks.clear()
+        while (part := attribute(group, f"{name}{len(chunks)}")) is not None:
+            chunks.append(part)
+    found = [item for chunk in chunks for item in chunk]
+    if not all(isinstance(item, str) for item in found):
+        raise ValueError(f"attribute {name!r} of {group.name!r} is no list of names")
+    return found
 
 
 def _text(value: Any) -> Any:

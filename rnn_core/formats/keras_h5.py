@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rnn_core.formats import hdf5
+from rnn_core.formats.json_text import parse
 
 
 def read(path: Path) -> tuple[Any, str, dict[str, list[np.ndarray]]]:
@@ -22,15 +22,14 @@ def read(path: Path) -> tuple[Any, str, dict[str, list[np.ndarray]]]:
     with hdf5.open_file(path, str(path)) as file:
         text = hdf5.attribute(file, "model_config")
         if text is None:
-            raise ValueError(
-                f"{path} holds no model_config: it was saved with save_weights; save the whole model"
-            )
+            raise ValueError(f"{path} holds no model_config, only weights: save the whole model")
         group = hdf5.child(file, "model_weights")
         version = hdf5.attribute(group, "keras_version") or hdf5.attribute(file, "keras_version")
         layers = {
-            name: _arrays(hdf5.child(group, name), size) for name in hdf5.names(group, "layer_names")
+            name: _arrays(hdf5.child(group, name), size)
+            for name in hdf5.names(group, "layer_names")
         }
-    return json.loads(text), str(version or "1"), layers
+    return parse(text, f"{path}: model_config"), str(version or "1"), layers
 
 
 def _arrays(group: Any, file_bytes: int) -> list[np.ndarray]:

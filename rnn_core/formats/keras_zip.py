@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import zipfile
 import zlib
 from pathlib import Path
@@ -12,14 +11,15 @@ from typing import Any
 import numpy as np
 
 from rnn_core.formats import hdf5
+from rnn_core.formats.json_text import parse
 
 SIGNATURE = b"PK\x03\x04"
-# A member may unpack to this many times the archive and this much more: Keras stores, others deflate.
+# A member may unpack to this many times the archive and this much more: others than Keras deflate.
 _RATIO, _SLACK = 4, 64 << 20
 
 
 def read(path: Path) -> tuple[Any, str, dict[str, np.ndarray]]:
-    """Return the model's config, Keras's version, and the arrays by path, such as ``layers/lstm/cell/vars/0``.
+    """Return the model's config, Keras's version, and arrays by path: ``layers/lstm/cell/vars/0``.
 
     Raises:
         ValueError: the archive is corrupt, lacks a member, or unpacks to far more than its size.
@@ -28,15 +28,16 @@ def read(path: Path) -> tuple[Any, str, dict[str, np.ndarray]]:
     size = path.stat().st_size
     try:
         with zipfile.ZipFile(path) as archive:
-            metadata = json.loads(_member(archive, "metadata.json", size))
-            config = json.loads(_member(archive, "config.json", size))
+            metadata = parse(_member(archive, "metadata.json", size), f"{path}: metadata.json")
+            config = parse(_member(archive, "config.json", size), f"{path}: config.json")
             weights = _member(archive, "model.weights.h5", size)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
         raise ValueError(f"{path} is truncated or corrupt: {error}") from error
     arrays: dict[str, np.ndarray] = {}
     with hdf5.open_file(io.BytesIO(weights), f"{path}: model.weights.h5") as file:
         _collect(file, "", arrays, len(weights))
-    return config, str(metadata.get("keras_version", "3")), arrays
+    version = metadata.get("keras_version") if isinstance(metadata, dict) else None
+    return config, str(version or "3"), arrays
 
 
 def _member(archive: zipfile.ZipFile, name: str, archive_bytes: int) -> bytes:

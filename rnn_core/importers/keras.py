@@ -44,7 +44,9 @@ def load_zip(path: Path) -> Model:
     targets, values = [], []
     for name, weight in _weights_by_path(model, ""):
         if name not in arrays:
-            raise ValueError(f"{path}: layer {weight.owner.name!r} needs {name}, which is not in the file")
+            raise ValueError(
+                f"{path}: layer {weight.owner.name!r} needs {name}, which is not in the file"
+            )
         targets.append(weight)
         values.append(arrays[name])
     model.assign_weights(targets, values)
@@ -125,7 +127,7 @@ def _non_trainable(layer: Layer) -> list[Weight]:
 
 
 def _weights_by_path(layer: Layer, prefix: str) -> Iterator[tuple[str, Weight]]:
-    """Yield each weight with its path in a ``.keras`` file: attributes, and class names in lists."""
+    """Yield each weight with its path in a ``.keras`` file: attributes, in lists class names."""
     for index, weight in enumerate(layer._own_weights):
         yield f"{prefix}vars/{index}", weight
     for attribute, child in layer.children():
@@ -143,4 +145,3 @@ def _weights_by_path(layer: Layer, prefix: str) -> Iterator[tuple[str, Weight]]:
 def _expect_none_left(path: Path, names: list[str]) -> None:
     if names:
         raise ValueError(f"{path}: weights of layer {names[0]!r} belong to no layer of the model")
-

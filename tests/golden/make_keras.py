@@ -17,7 +17,8 @@ import numpy as np
 import tf_keras as keras2
 
 HERE = Path(__file__).parent / "keras"
-ACTIVATIONS = "tanh sigmoid hard_sigmoid relu linear elu selu softplus softsign exponential gelu swish softmax"
+ACTIVATIONS = "tanh sigmoid hard_sigmoid relu linear elu selu softplus softsign exponential gelu "
+    "swish softmax"
 
 
 def embedded(k):
@@ -155,13 +156,17 @@ def main():
             model = make(k)
             weights = [w + 0.2 * rng.random(w.shape) for w in model.get_weights()]
             model.set_weights(weights)
-            x = [a.astype(np.int32 if a.dtype.kind == "i" else np.float32) for a in inputs(name, rng)]
+            x = [
+                a.astype(np.int32 if a.dtype.kind == "i" else np.float32) for a in inputs(name, rng)
+            ]
             y = model.predict(x if len(x) > 1 else x[0], verbose=0)
             y = y if isinstance(y, (list, tuple)) else [y]
             stem = HERE / f"{name}_{version}"
             model.save(f"{stem}.h5")
             model.save(f"{stem}.keras")
-            arrays = {f"in_{i}": a for i, a in enumerate(x)} | {f"out_{i}": a for i, a in enumerate(y)}
+            arrays = {f"in_{i}": a for i, a in enumerate(x)} | {
+                f"out_{i}": a for i, a in enumerate(y)
+            }
             np.savez(f"{stem}.npz", **arrays)
             print(stem.name, [a.shape for a in y])
 

@@ -1,0 +1,244 @@
+"""The command line, as its users type it."""
+
+import csv
+import gzip
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rnn_core as rc
+from rnn_core import _cli
+
+ROOT = Path(__file__).parents[1]
+SURNAMES = ROOT / "examples/surnames"
+MODEL = SURNAMES / "census2010_ln_lstm.h5"
+SLEEP = ROOT / "tests/golden/sleepecg/wrn-gru-mesa.keras"
+ENCODER = ["--encoder", "examples.surnames.encoder:encode"]
+
+
+@pytest.fixture(autouse=True)
+def from_the_root(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    yield
+    rc.set_num_threads(None)
+
+
+@pytest.fixture
+def names(tmp_path):
+    path = tmp_path / "names.csv"
+    path.write_text('count,name\n7,SMITH\n5,"O""HARA, JR"\n3, garcia \n')
+    return path
+
+
+def read_rows(path):
+    with open(path, newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_texts_to_a_csv(names, tmp_path, capsys):
+    out = tmp_path / "out.csv"
+    options = [
+        *ENCODER,
+        "--columns",
+        "name",
+        "--keep",
+        "name",
+        "--names",
+        "api,black,hispanic,white",
+    ]
+    assert _cli.main(["score", str(MODEL), str(names), "-o", str(out), *options]) == 0
+    header, *rows = read_rows(out)
+    assert header == ["name", "api", "black", "hispanic", "white"]
+    assert [row[0] for row in rows] == ["SMITH", 'O"HARA, JR', " garcia "]
+    assert float(rows[0][4]) == pytest.approx(0.747, abs=5e-4)
+    assert float(rows[2][3]) > 0.8
+    assert capsys.readouterr().out.startswith("3 rows in ")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["names.csv", "out.csv"]
+
+
+def test_every_format_gives_the_same_scores(tmp_path, rng):
+    ids = rng.integers(0, 977, (40, 20))
+    expected = rc.load(MODEL).predict(ids)
+    np.save(tmp_path / "ids.npy", ids.astype(np.int16))
+    np.savez(tmp_path / "ids.npz", ids=ids, other=ids[:, ::-1])
+    lines = [",".join(map(str, row)) for row in ids]
+    (tmp_path / "ids.csv").write_text("\n".join(lines))
+    with gzip.open(tmp_path / "ids.csv.gz", "wt") as file:
+        file.write("\n".join([",".join(f"t{t}" for t in range(20)), *lines]))
+    for name, options in (
+        ("ids.npy", []),
+        ("ids.npz", ["--columns", "ids"]),
+        ("ids.csv", []),
+        ("ids.csv.gz", ["--columns", ",".join(f"t{t}" for t in range(20))]),
+    ):
+        out = tmp_path / "out.npy"
+        arguments = [str(MODEL), str(tmp_path / name), "-o", str(out), "--batch-size", "7"]
+        assert _cli.main(["score", *arguments, "--threads", "2", *options]) == 0
+        np.testing.assert_allclose(np.load(out), expected, atol=1e-6)
+
+
+def test_scores_in_a_csv_are_exact(tmp_path, rng):
+    ids = rng.integers(0, 977, (40, 20))
+    np.save(tmp_path / "ids.npy", ids)
+    for out in ("out.csv", "out.npy"):
+        assert (
+            _cli.main(["score", str(MODEL), str(tmp_path / "ids.npy"), "-o", str(tmp_path / out)])
+            == 0
+        )
+    header, *rows = read_rows(tmp_path / "out.csv")
+    assert header == [f"output_{i}" for i in range(4)]
+    assert np.array_equal(np.array(rows, np.float32), np.load(tmp_path / "out.npy"))
+
+
+def test_sequences_of_features(tmp_path, rng):
+    x = rng.standard_normal((3, 2, 36)).astype(np.float32)
+    (tmp_path / "x.csv").write_text("\n".join(",".join(map(str, row)) for row in x.reshape(3, 72)))
+    out = tmp_path / "out.csv"
+    assert _cli.main(["score", str(SLEEP), str(tmp_path / "x.csv"), "-o", str(out)]) == 0
+    header, *rows = read_rows(out)
+    assert header == [f"{t}.output_{i}" for t in range(2) for i in range(4)]
+    expected = rc.load(SLEEP).predict(x).reshape(3, 8)
+    np.testing.assert_allclose(np.array(rows, float), expected, atol=1e-6)
+
+
+def files(tmp_path):
+    """Inputs that are wrong in one way each."""
+    ids = np.zeros((3, 20))
+    with_nan, too_large = ids.copy(), ids.copy()
+    with_nan[1, 2], too_large[1, 2] = np.nan, 977
+    np.save(tmp_path / "nan.npy", with_nan)
+    np.save(tmp_path / "large.npy", too_large)
+    np.save(tmp_path / "narrow.npy", ids[:, :5])
+    np.save(tmp_path / "rank.npy", ids[:, :, None])
+    np.save(tmp_path / "text.npy", np.full((3, 20), "a"))
+    np.save(tmp_path / "object.npy", np.array([None]), allow_pickle=True)
+    np.save(tmp_path / "good.npy", ids)
+    np.savez(tmp_path / "two.npz", a=ids, b=ids)
+    (tmp_path / "cut.npy").write_bytes((tmp_path / "good.npy").read_bytes()[:200])
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "two.npz").read_bytes()[:200])
+    row = ",".join(["1"] * 20)
+    (tmp_path / "missing.csv").write_text(f"{row}\n{row[:-1]}\n")
+    (tmp_path / "short.csv").write_text(f"{row}\n{row[:-2]}\n")
+    (tmp_path / "word.csv").write_text(f"{row}\n{row[:-1]}x\n")
+    (tmp_path / "header.csv").write_text("name,age\n")
+    (tmp_path / "names.csv").write_text("name,age\nSMITH,3\n,4\n")
+    (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00" * 9)
+    (tmp_path / "cut.csv.gz").write_bytes(gzip.compress(b"a,b\n" * 99)[:20])
+    for name in ("empty.csv", "empty.npy", "empty.npz", "empty.h5"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "cut.h5").write_bytes(MODEL.read_bytes()[:9999])
+
+
+BAD = {
+    "nan.npy": "id at (1, 2) is nan, expected a whole number",
+    "large.npy": "id at (1, 2) is 977, expected below 977",
+    "narrow.npy": "input has shape (3, 5), expected (None, 20)",
+    "rank.npy": "input has shape (3, 20, 1), expected (None, 20)",
+    "text.npy": "ids are <U1, expected whole numbers",
+    "object.npy": "Python objects in dtype",
+    "two.npz": "no input 'embedding_input' among ['a', 'b']",
+    "cut.npy": "cannot read",
+    "cut.npz": "cannot read",
+    "missing.csv": "line 2: column '19' is empty",
+    "short.csv": "line 2: 19 cells, expected 20",
+    "word.csv": "line 2: column '19' is 'x', expected a number",
+    "header.csv": "has a header and no rows",
+    "binary.csv": "is no CSV file",
+    "cut.csv.gz": "is no CSV file",
+    "empty.csv": "is empty, expected rows",
+    "empty.npy": "cannot read",
+    "empty.npz": "cannot read",
+    "none.npy": "No such file",
+    "input.parquet": "expected a name that ends in .npy, .npz or .csv",
+}
+
+
+def assert_one_line(arguments, capsys, tmp_path, message, *, output="out.csv"):
+    before = sorted(path.name for path in tmp_path.iterdir())
+    assert _cli.main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("rnn-core: ")
+    assert captured.err.count("\n") == 1
+    assert message in captured.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("name", sorted(BAD))
+def test_bad_input(name, tmp_path, capsys):
+    files(tmp_path)
+    arguments = ["score", str(MODEL), str(tmp_path / name), "-o", str(tmp_path / "out.csv")]
+    assert_one_line(arguments, capsys, tmp_path, BAD[name])
+
+
+BAD_OPTIONS = {
+    "--columns name,size --encoder examples.surnames.encoder:encode": "no column 'size'; it has",
+    "--columns name --encoder examples.surnames.encoder:encode": "line 3: column 'name' is empty",
+    "--columns age --encoder examples.surnames.encoder": "expected MODULE:FUNCTION",
+    "--columns age --encoder examples.surnames.encoder:none": "has no function 'none'",
+    "--columns age --encoder no.such.module:encode": "No module named 'no'",
+    "--columns age --encoder builtins:len": "gave shape () for 2 rows",
+    "--columns age --encoder builtins:float": "encoder builtins:float failed: TypeError",
+    "--columns age": "expected (None, 20)",
+    "--columns age --threads 0": "threads is 0",
+    "--columns age --encoder examples.surnames.encoder:encode --names a,b": "2 names, expected 4",
+    "--columns age --encoder examples.surnames.encoder:encode --which 1": "--which is 1, expected",
+}
+
+
+@pytest.mark.parametrize("options", sorted(BAD_OPTIONS))
+def test_bad_options(options, tmp_path, capsys):
+    files(tmp_path)
+    arguments = ["score", str(MODEL), str(tmp_path / "names.csv"), "-o", str(tmp_path / "out.csv")]
+    assert_one_line([*arguments, *options.split()], capsys, tmp_path, BAD_OPTIONS[options])
+
+
+@pytest.mark.parametrize("name", ["empty.h5", "cut.h5", "none.h5", "good.npy"])
+@pytest.mark.parametrize("command", ["score", "inspect"])
+def test_bad_models(name, command, tmp_path, capsys):
+    files(tmp_path)
+    model = str(tmp_path / name)
+    rest = (
+        [str(tmp_path / "good.npy"), "-o", str(tmp_path / "out.npy")] if command == "score" else []
+    )
+    assert_one_line([command, model, *rest], capsys, tmp_path, name)
+
+
+@pytest.mark.parametrize("output", ["out.parquet", "no/such/directory/out.csv"])
+def test_bad_outputs(output, tmp_path, capsys):
+    files(tmp_path)
+    arguments = ["score", str(MODEL), str(tmp_path / "good.npy"), "-o", str(tmp_path / output)]
+    assert_one_line(arguments, capsys, tmp_path, output)
+
+
+def test_an_older_output_survives_a_broken_run(tmp_path, monkeypatch):
+    files(tmp_path)
+    out = tmp_path / "out.csv"
+    out.write_text("kept")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("rnn_core._tables.write_csv", full)
+    assert _cli.main(["score", str(MODEL), str(tmp_path / "good.npy"), "-o", str(out)]) == 2
+    assert out.read_text() == "kept"
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_inspect(capsys):
+    assert _cli.main(["inspect", str(MODEL)]) == 0
+    text = capsys.readouterr().out
+    assert "32x512 128x512 512" in text
+    assert f"{2 * (32 + 128) * 512:,}" in text
+    assert "114,212 weights, 456,848 bytes" in text
+
+
+def test_info_as_a_process():
+    run = subprocess.run(
+        [sys.executable, "-m", "rnn_core._cli", "info"], capture_output=True, text=True, check=True
+    )
+    for what in (f"rnn_core {rc.__version__}", "numpy", "CPU: ", "ISA: ", "BLAS of "):
+        assert what in run.stdout

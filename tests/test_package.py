@@ -1,0 +1,118 @@
+"""What holds for the package as a whole."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import rnn_core as rc
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "rnn_core"
+
+# Imports go downward only. formats stands beside floor 2 and sees none of it.
+FLOORS = {
+    "_engine": 0,
+    "_blas": 0,
+    "_names": 1,
+    "_nest": 1,
+    "_threads": 1,
+    "_graph": 2,
+    "_activations": 2,
+    "_initializers": 2,
+    "_layer": 3,
+    "_input": 4,
+    "_cells": 4,
+    "_rnn": 5,
+    "_bidirectional": 6,
+    "_layers": 6,
+    "_graph_config": 6,
+    "_folding": 7,
+    "_predict": 7,
+    "_model": 8,
+    "formats": 1,
+    "importers": 9,
+    "_tables": 9,
+    "__init__": 10,
+    "_cli": 11,
+}
+FORMATS_MAY_SEE = {"formats"}
+
+
+def imported(path):
+    """Yield the modules of the package that a file imports when it is imported itself."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            node.body = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("rnn_core"):
+            parts = node.module.split(".")
+            yield from parts[1:2] or [alias.name for alias in node.names]
+
+
+@pytest.mark.parametrize(
+    "path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT))
+)
+def test_imports_go_downward(path):
+    own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    for module in imported(path):
+        if own == "formats":
+            assert module in FORMATS_MAY_SEE
+        elif module in FLOORS and own != "__init__":
+            assert FLOORS[module] <= FLOORS[own] if module == own else FLOORS[module] < FLOORS[own]
+
+
+def test_importing_leaves_scipy_and_h5py_alone():
+    code = "import sys, rnn_core; print([m for m in sys.modules if m in ('scipy', 'h5py', 'tqdm')])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+def test_all_is_what_is_public():
+    assert sorted(set(rc.__all__)) == sorted(rc.__all__)
+    assert all(hasattr(rc, name) for name in rc.__all__)
+
+
+def test_a_c_program_compiles_against_the_header(tmp_path):
+    source = tmp_path / "use.c"
+    source.write_text(
+        "#include <rnn_core.h>\n"
+        "#include <stdio.h>\n"
+        'int main(void) { return printf("%d.%d.%d", RNN_CORE_VERSION_MAJOR, '
+        "RNN_CORE_VERSION_MINOR, RNN_CORE_VERSION_PATCH) < 0; }\n"
+    )
+    program = tmp_path / "use"
+    compiler = os.environ.get("CC", "cc").split()
+    subprocess.run(
+        [*compiler, "-Wall", "-Werror", f"-I{rc.get_include()}", source, "-o", program], check=True
+    )
+    version = subprocess.run([program], capture_output=True, text=True, check=True).stdout
+    assert version == rc.__version__
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="gcc's sanitizers")
+def test_kernels_under_the_sanitizers(tmp_path):
+    """Every activation and gate at every size around a vector, in arrays of exactly that size."""
+    kernels = ROOT / "pyx/kernels"
+    flags = ["-std=gnu11", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    objects = []
+    x86 = os.uname().machine == "x86_64"
+    isas = {"x86_64": "x86-64", "x86_64_v3": "x86-64-v3", "x86_64_v4": "x86-64-v4"}
+    for isa, march in (isas if x86 else {"arm64": "armv8-a"}).items():
+        objects.append(tmp_path / f"{isa}.o")
+        source = kernels / f"{isa}.c"
+        subprocess.run(
+            ["cc", *flags, f"-march={march}", "-c", source, "-o", objects[-1]], check=True
+        )
+    program = tmp_path / "check"
+    sources = [ROOT / "tests/check_kernels.c", kernels / "dispatch.c"]
+    subprocess.run(
+        ["cc", *flags, f"-I{kernels}", *sources, *objects, "-lm", "-o", program], check=True
+    )
+    run = subprocess.run([program], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert "checked" in run.stdout
