@@ -13,14 +13,15 @@ from rnn_core._cells import (
     GRUCell,
     LSTMCell,
     SimpleRNNCell,
-    StackedRNNCells,
 )
 from rnn_core._input import Input, InputLayer
 from rnn_core._layer import Layer
 from rnn_core._layers import *  # noqa: F403
 from rnn_core._layers import __all__ as _layer_names
 from rnn_core._model import Model, Sequential
-from rnn_core._rnn import GRU, LSTM, RNN, SimpleRNN
+from rnn_core._rnn import RNN
+from rnn_core._rnn_layers import GRU, LSTM, SimpleRNN
+from rnn_core._stack import StackedRNNCells
 from rnn_core._threads import get_num_threads, set_num_threads
 
 __version__ = "0.1.0"

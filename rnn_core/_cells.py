@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from rnn_core import _activations, _engine, _initializers
-from rnn_core._layer import Layer, call_takes, layer_from_config
-from rnn_core._nest import flatten, map_leaves
-
-
-def axes_of(size: Any) -> tuple[int, ...]:
-    """Return the axes of one row of a state or output: its size is an int or a shape."""
-    return tuple(int(n) for n in np.atleast_1d(size))
-
-
-def zero_states(state_size: Any, batch_size: int, dtype: Any) -> Any:
-    """Return zeros ``(batch, size)`` for each size in a structure of sizes."""
-    return map_leaves(lambda n: np.zeros((batch_size, *axes_of(n)), dtype), state_size)
+from rnn_core._layer import Layer
+from rnn_core._protocol import zero_states
 
 
 class AbstractRNNCell(Layer):
@@ -394,119 +383,3 @@ class LSTMCell(_GatedCell):
     def plan_kind(self) -> str:
         """Return the engine's name for this cell."""
         return "lstm"
-
-
-class StackedRNNCells(Layer):
-    """Cells one above the other, as a single cell.
-
-    Args:
-        cells: the lowest first; each has `call` and `state_size`.
-
-    Raises:
-        ValueError: something in `cells` is no cell.
-
-    >>> StackedRNNCells([LSTMCell(4), GRUCell(3)]).state_size
-    [[4, 4], 3]
-    """
-
-    def __init__(self, cells: Sequence[Any], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        for cell in cells:
-            check_cell(cell)
-        self.cells = list(cells)
-
-    @property
-    def state_size(self) -> list[Any]:
-        """The cells' state sizes, one entry a cell."""
-        return [cell.state_size for cell in self.cells]
-
-    @property
-    def output_size(self) -> Any:
-        """The last cell's output size."""
-        return output_size_of(self.cells[-1])
-
-    def children(self) -> Any:
-        """Yield the cells that are layers."""
-        yield "cells", [cell for cell in self.cells if isinstance(cell, Layer)]
-
-    def build(self, input_shape: Any) -> None:
-        """Build each cell for the output of the one below."""
-        for cell in self.cells:
-            build_cell(cell, input_shape)
-            input_shape = (input_shape[0], output_size_of(cell))
-
-    def get_initial_state(
-        self, inputs: Any = None, batch_size: int | None = None, dtype: Any = None
-    ) -> list[Any]:
-        """Return each cell's initial state; arguments as for `AbstractRNNCell`."""
-        if inputs is not None:
-            batch_size = np.shape(inputs)[0]
-        return [initial_state_of(cell, batch_size, dtype or self.dtype) for cell in self.cells]
-
-    def call(
-        self, inputs: Any, states: Any, training: bool | None = None, **kwargs: Any
-    ) -> tuple[Any, Any]:
-        """Return the last cell's output and each cell's new states."""
-        new_states = []
-        for cell, state in zip(self.cells, states, strict=True):
-            inputs, state = step_cell(cell, inputs, state, training, **kwargs)
-            new_states.append(state)
-        return inputs, new_states
-
-    def reset_dropout_mask(self) -> None:
-        """Have each cell draw new dropout masks."""
-        for cell in self.cells:
-            if hasattr(cell, "reset_dropout_mask"):
-                cell.reset_dropout_mask()
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        cells = [
-            {"class_name": type(cell).__name__, "config": cell.get_config()} for cell in self.cells
-        ]
-        return {**super().get_config(), "cells": cells}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> StackedRNNCells:
-        """Return a stack of new cells."""
-        config = dict(config)
-        return cls([layer_from_config(cell) for cell in config.pop("cells")], **config)
-
-
-def check_cell(cell: Any) -> None:
-    """Raise ValueError if `cell` has no `call` or no `state_size`."""
-    for attribute in ("call", "state_size"):
-        if attribute not in dir(cell):
-            raise ValueError(f"{cell!r} is no cell: it has no {attribute!r}")
-
-
-def output_size_of(cell: Any) -> Any:
-    """Return the cell's output size, or its first state's if it has none."""
-    size = getattr(cell, "output_size", None)
-    return flatten(cell.state_size)[0] if size is None else size
-
-
-def initial_state_of(cell: Any, batch_size: int | None, dtype: Any) -> Any:
-    """Return the cell's own initial state, or zeros."""
-    if hasattr(cell, "get_initial_state"):
-        return cell.get_initial_state(inputs=None, batch_size=batch_size, dtype=dtype)
-    return zero_states(cell.state_size, int(batch_size or 0), dtype)
-
-
-def build_cell(cell: Any, input_shape: Any) -> None:
-    """Build a cell that is a layer or has `build`, once."""
-    if isinstance(cell, Layer):
-        cell._ensure_built(input_shape)
-    elif hasattr(cell, "build") and not getattr(cell, "built", False):
-        cell.build(input_shape)
-
-
-def step_cell(cell: Any, inputs: Any, states: Any, training: bool | None, **kwargs: Any) -> Any:
-    """Call a cell with `training` and `constants` only if it takes them."""
-    if training is not None and call_takes(cell, "training"):
-        kwargs["training"] = training
-    if kwargs.get("constants") is None or not (
-        call_takes(cell, "constants") or call_takes(cell, "kwargs")
-    ):
-        kwargs.pop("constants", None)
-    return cell.call(inputs, states, **kwargs)

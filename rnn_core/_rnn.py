@@ -6,10 +6,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rnn_core import _cells
-from rnn_core._cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
-from rnn_core._layer import Layer, as_real, is_inert, layer_from_config
+from rnn_core import _protocol
+from rnn_core._cells import GRUCell, LSTMCell, SimpleRNNCell
+from rnn_core._layer import Layer, as_real, layer_from_config
 from rnn_core._nest import flatten, map_leaves, pack_like
+from rnn_core._stack import StackedRNNCells
 
 _NATIVE_CELLS = (SimpleRNNCell, GRUCell, LSTMCell)
 
@@ -97,7 +98,7 @@ class RNN(Layer):
     ) -> None:
         if isinstance(cell, (list, tuple)):
             cell = StackedRNNCells(cell, dtype=kwargs.get("dtype"))
-        _cells.check_cell(cell)
+        _protocol.check_cell(cell)
         if "dtype" not in kwargs and isinstance(cell, Layer):
             kwargs["dtype"] = cell.dtype
         self.num_constants = kwargs.pop("num_constants", None)
@@ -119,7 +120,7 @@ class RNN(Layer):
                 f"{self.name}: inputs have shape {input_shape}, expected 3 axes {self.input_axes}"
             )
         batch = input_shape[1] if self.time_major else input_shape[0]
-        _cells.build_cell(self.cell, (batch, *input_shape[2:]))
+        _protocol.build_cell(self.cell, (batch, *input_shape[2:]))
         self._features = input_shape[-1]
 
     # Calling
@@ -227,7 +228,7 @@ class RNN(Layer):
     ) -> tuple[np.ndarray, list[Any]]:
         """Run any cell, one Python call a time step."""
         batch, timesteps = inputs.shape[:2]
-        size = _cells.axes_of(_cells.output_size_of(self.cell))
+        size = _protocol.axes_of(_protocol.output_size_of(self.cell))
         shape = (batch, timesteps, *size) if self.return_sequences else (batch, *size)
         output = np.zeros(shape, self.dtype) if out is None else out
         last = np.zeros((batch, *size), self.dtype)
@@ -238,7 +239,7 @@ class RNN(Layer):
         single = not isinstance(self.cell.state_size, (list, tuple))
         for step in range(timesteps):
             t = timesteps - 1 - step if self.go_backwards else step
-            new, new_states = _cells.step_cell(
+            new, new_states = _protocol.step_cell(
                 self.cell, inputs[:, t], states, training, constants=constants
             )
             if single and not isinstance(new_states, (list, tuple)):
@@ -259,7 +260,7 @@ class RNN(Layer):
 
     def get_initial_state(self, batch_size: int) -> list[Any]:
         """Return the states a sequence begins with: the cell's own, or zeros ``(batch, size)``."""
-        state = _cells.initial_state_of(self.cell, batch_size, self.dtype)
+        state = _protocol.initial_state_of(self.cell, batch_size, self.dtype)
         return list(state) if isinstance(state, (list, tuple)) else [state]
 
     def _initial_states(self, initial_state: Any, batch: int) -> list[Any]:
@@ -335,14 +336,14 @@ class RNN(Layer):
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the output's shape, or a list with the states' shapes after it."""
         batch, timesteps = input_shape[:2][::-1] if self.time_major else input_shape[:2]
-        size = _cells.axes_of(_cells.output_size_of(self.cell))
+        size = _protocol.axes_of(_protocol.output_size_of(self.cell))
         output: Any = (batch, *size)
         if self.return_sequences:
             axes = (timesteps, batch) if self.time_major else (batch, timesteps)
             output = (*axes, *size)
         if not self.return_state:
             return output
-        return [output, *((batch, *_cells.axes_of(n)) for n in flatten(self.cell.state_size))]
+        return [output, *((batch, *_protocol.axes_of(n)) for n in flatten(self.cell.state_size))]
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Return the mask of a returned sequence, None for a last output and for states."""
@@ -378,77 +379,3 @@ def _where(mask: np.ndarray, new: Any, old: Any) -> Any:
 def _keep(mask: np.ndarray, new: Any, old: Any) -> Any:
     leaves = [_where(mask, n, o) for n, o in zip(flatten(new), flatten(old), strict=True)]
     return pack_like(new, leaves)
-
-
-class _CellLayer(RNN):
-    """A recurrent layer that makes its own cell."""
-
-    cell_class: ClassVar[type[Any]]
-
-    def __init__(self, units: int, *args: Any, **kwargs: Any) -> None:
-        accepted = {*self.cell_class.config_keys, "implementation"}
-        cell_arguments = {
-            key: kwargs.pop(key) for key in [*kwargs] if key in accepted or is_inert(key)
-        }
-        cell_arguments["dtype"] = kwargs.get("dtype")
-        cell_arguments["trainable"] = kwargs.get("trainable", True)
-        super().__init__(self.cell_class(units, *args, **cell_arguments), **kwargs)
-
-    def __getattr__(self, name: str) -> Any:
-        # units, activation and the like, as Keras's layers have them.
-        if name != "cell" and "cell" in self.__dict__ and name in self.cell_class.config_keys:
-            return getattr(self.cell, name)
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, the cell's among them."""
-        config = super().get_config()
-        return {**config.pop("cell")["config"], **config}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        """Return a new layer with these constructor arguments."""
-        return cls(**config)
-
-
-class SimpleRNN(_CellLayer):
-    """A fully connected recurrent layer: `SimpleRNNCell` over a sequence.
-
-    Args:
-        units: size of the output.
-        args, kwargs: the arguments of `SimpleRNNCell`, then those of `RNN`.
-
-    >>> SimpleRNN(4, return_sequences=True)(np.zeros((2, 3, 5))).shape
-    (2, 3, 4)
-    """
-
-    cell_class = SimpleRNNCell
-
-
-class GRU(_CellLayer):
-    """A layer of gated recurrent units: `GRUCell` over a sequence.
-
-    Args:
-        units: size of the output.
-        args, kwargs: the arguments of `GRUCell`, then those of `RNN`.
-
-    >>> output, state = GRU(4, return_state=True)(np.zeros((2, 3, 5)))
-    >>> output.shape, state.shape
-    ((2, 4), (2, 4))
-    """
-
-    cell_class = GRUCell
-
-
-class LSTM(_CellLayer):
-    """A layer of long short-term memory: `LSTMCell` over a sequence.
-
-    Args:
-        units: size of the output.
-        args, kwargs: the arguments of `LSTMCell`, then those of `RNN`.
-
-    >>> LSTM(4)(np.zeros((2, 3, 5)), mask=[[1, 1, 0], [0, 0, 0]]).shape
-    (2, 4)
-    """
-
-    cell_class = LSTMCell

@@ -17,8 +17,10 @@ import numpy as np
 import tf_keras as keras2
 
 HERE = Path(__file__).parent / "keras"
-ACTIVATIONS = "tanh sigmoid hard_sigmoid relu linear elu selu softplus softsign exponential gelu "
+ACTIVATIONS = (
+    "tanh sigmoid hard_sigmoid relu linear elu selu softplus softsign exponential gelu "
     "swish softmax"
+)
 
 
 def embedded(k):

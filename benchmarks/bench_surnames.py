@@ -1,0 +1,80 @@
+"""Whole jobs side by side: the README's surname command, and the same job with tf_keras.
+
+    python benchmarks/bench_surnames.py --peer-python /path/to/env/bin/python
+
+The peer's environment has ``tensorflow-cpu tf_keras``. Both processes run in turn on the same
+cores; printed are the medians of wall time and peak memory, and the ratio of the paired runs.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SURNAMES = ROOT / "examples/surnames"
+CLASSES = "api,black,hispanic,white"
+
+PEER = f"""
+import csv, gzip, os, sys
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+import tf_keras
+sys.path.insert(0, {str(SURNAMES)!r})
+import encoder
+model = tf_keras.models.load_model({str(SURNAMES / "census2010_ln_lstm.h5")!r}, compile=False)
+with gzip.open({str(SURNAMES / "census_2010_surnames.csv.gz")!r}, "rt", newline="") as file:
+    names = [row[0] for row in csv.reader(file)][1:]
+scores = model.predict(encoder.encode(names), batch_size=1024, verbose=0)
+with open(sys.argv[1], "w", newline="") as file:
+    file.write("name,{CLASSES}\\n")
+    file.writelines("%s,%.9g,%.9g,%.9g,%.9g\\n" % (n, *s) for n, s in zip(names, scores.tolist()))
+"""
+
+
+def ours(output):
+    return [
+        *(sys.executable, "-m", "rnn_core._cli", "score"),
+        *(str(SURNAMES / "census2010_ln_lstm.h5"), str(SURNAMES / "census_2010_surnames.csv.gz")),
+        *("-o", output, "--columns", "name", "--keep", "name", "--names", CLASSES),
+        *("--encoder", "examples.surnames.encoder:encode"),
+    ]
+
+
+def timed(command):
+    """Return wall seconds and peak resident MB of one run."""
+    begin = time.perf_counter()
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        sys.exit(f"{command[0]} failed")
+    scale = 1 << 20 if sys.platform == "darwin" else 1 << 10
+    return time.perf_counter() - begin, usage.ru_maxrss / scale
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--peer-python", required=True)
+    parser.add_argument("--runs", type=int, default=5)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as directory:
+        commands = [
+            ours(f"{directory}/ours.csv"),
+            [options.peer_python, "-c", PEER, f"{directory}/peer.csv"],
+        ]
+        runs = [[timed(command) for command in commands] for _ in range(options.runs + 1)][1:]
+    for index, name in enumerate(("rnn-core score", "tf_keras predict")):
+        seconds = statistics.median(run[index][0] for run in runs)
+        memory = statistics.median(run[index][1] for run in runs)
+        print(f"{name:18} {seconds:6.2f} s  {162254 / seconds:9,.0f} rows/s  {memory:5.0f} MB")
+    ratio = statistics.median(peer[0] / mine[0] for mine, peer in runs)
+    memory_ratio = statistics.median(peer[1] / mine[1] for mine, peer in runs)
+    print(f"ratio              {ratio:.2f} in time, {memory_ratio:.2f} in memory; {len(runs)} pairs")
+
+
+main()
