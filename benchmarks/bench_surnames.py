@@ -1,6 +1,6 @@
 """Whole jobs side by side: the README's surname command, and the same job with tf_keras.
 
-    python benchmarks/bench_surnames.py --peer-python /path/to/env/bin/python --chart docs/surnames.svg
+    python benchmarks/bench_surnames.py --peer-python ENV/bin/python --chart docs/surnames.svg
 
 The peer's environment has ``tensorflow-cpu tf_keras``. Both processes run in turn on the same
 cores; printed are the medians of wall time and peak memory, and the ratio of the paired runs.

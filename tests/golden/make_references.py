@@ -1,4 +1,4 @@
-"""Makes the outputs in tests/golden/surnames and tests/golden/sleepecg, for the inputs stored there.
+"""Makes the outputs in golden/surnames and golden/sleepecg, for the inputs stored there.
 
 Run in an environment of ``tensorflow-cpu==2.21.* tf_keras==2.21.* keras==3.15.*``:
 
