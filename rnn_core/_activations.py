@@ -9,6 +9,7 @@ import numpy as np
 
 from rnn_core import _engine
 from rnn_core._names import unknown
+from rnn_core._typing import Array
 
 Activation = Callable[[Any], Any]
 
@@ -25,7 +26,7 @@ class BuiltIn:
     def __init__(self, name: str) -> None:
         self.name = self.__name__ = name
 
-    def __call__(self, x: Any) -> np.ndarray:
+    def __call__(self, x: Any) -> Array:
         """Return the activation of `x`, value by value; softmax goes over the last axis."""
         x = np.asarray(x)
         dtype = np.float64 if x.dtype == np.float64 else np.float32

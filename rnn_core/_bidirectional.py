@@ -9,6 +9,7 @@ import numpy as np
 from rnn_core._layer import Layer, layer_from_config
 from rnn_core._nest import flatten
 from rnn_core._rnn import RNN
+from rnn_core._typing import Array
 
 _MERGE = {
     "sum": lambda forward, backward: forward + backward,
@@ -127,7 +128,7 @@ class Bidirectional(Layer):
             )
         return [states[: len(states) // 2], states[len(states) // 2 :]]
 
-    def _targets(self, inputs: np.ndarray) -> tuple[Any, list[Any]]:
+    def _targets(self, inputs: Array) -> tuple[Any, list[Any]]:
         """Return the concatenated output and, within it, where each layer writes its own."""
         if self.merge_mode != "concat":
             return None, [None, None]

@@ -9,6 +9,7 @@ import numpy as np
 from rnn_core import _activations, _engine, _initializers
 from rnn_core._layer import Layer
 from rnn_core._protocol import zero_states
+from rnn_core._typing import Array
 
 
 class AbstractRNNCell(Layer):
@@ -104,10 +105,10 @@ class _GatedCell(AbstractRNNCell):
         self.recurrent_dropout = min(1.0, max(0.0, recurrent_dropout))
         self.seed = seed
         self.implementation = implementation
-        self.bias: np.ndarray | None = None
+        self.bias: Array | None = None
         self._plan: _engine.Plan | None = None
         self._rng = np.random.default_rng(seed)
-        self._dropout_masks: dict[str, np.ndarray] = {}
+        self._dropout_masks: dict[str, Array] = {}
 
     @property
     def state_size(self) -> Any:
@@ -149,19 +150,17 @@ class _GatedCell(AbstractRNNCell):
         """Draw new dropout masks at the next training step; each sequence has its own."""
         self._dropout_masks = {}
 
-    def _drop(self, kind: str, rate: float, x: np.ndarray, training: bool | None) -> np.ndarray:
+    def _drop(self, kind: str, rate: float, x: Array, training: bool | None) -> Array:
         if not training or rate == 0:
             return x
         if kind not in self._dropout_masks:
-            keep = self._rng.random(x.shape) >= rate
+            keep = np.greater_equal(self._rng.random(x.shape), rate)
             scale = 1 / (1 - rate) if rate < 1 else 0.0
             self._dropout_masks[kind] = keep.astype(x.dtype) * x.dtype.type(scale)
-        dropped: np.ndarray = x * self._dropout_masks[kind]
+        dropped: Array = x * self._dropout_masks[kind]
         return dropped
 
-    def _products(
-        self, inputs: np.ndarray, h: np.ndarray, training: bool | None
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _products(self, inputs: Array, h: Array, training: bool | None) -> tuple[Array, Array]:
         """Return x.W and the h that goes into the recurrent product."""
         x = self._drop("inputs", self.dropout, inputs, training)
         return x @ self.kernel, self._drop("recurrent", self.recurrent_dropout, h, training)
@@ -170,7 +169,7 @@ class _GatedCell(AbstractRNNCell):
         """Return the engine's name for this cell."""
         raise NotImplementedError
 
-    def plan_biases(self) -> tuple[np.ndarray | None, np.ndarray | None]:
+    def plan_biases(self) -> tuple[Array | None, Array | None]:
         """Return the biases of the input's and of the recurrent product."""
         return self.bias, None
 
@@ -314,7 +313,7 @@ class GRUCell(_GatedCell):
         """Return the engine's name for this cell."""
         return "gru_after" if self.reset_after else "gru_before"
 
-    def plan_biases(self) -> tuple[np.ndarray | None, np.ndarray | None]:
+    def plan_biases(self) -> tuple[Array | None, Array | None]:
         """Return the biases of the input's and of the recurrent product."""
         if self.bias is None or not self.reset_after:
             return self.bias, None

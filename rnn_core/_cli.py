@@ -19,6 +19,7 @@ import numpy as np
 import rnn_core
 from rnn_core import _engine, _tables, _threads
 from rnn_core._model import Model, _shape_text
+from rnn_core._typing import Array
 
 _OUTPUTS = (".npy", ".csv")
 
@@ -131,7 +132,7 @@ def _read(model: Model, options: argparse.Namespace) -> tuple[Any, _tables.Colum
     raise ValueError(f"input is {options.input}, expected a name that ends in .npy, .npz or .csv")
 
 
-def _encode(encoder: str, columns: list[list[str]]) -> np.ndarray:
+def _encode(encoder: str, columns: list[list[str]]) -> Array:
     module_name, _, function_name = encoder.partition(":")
     if not function_name:
         raise ValueError(f"encoder is {encoder!r}, expected MODULE:FUNCTION")
@@ -149,7 +150,7 @@ def _encode(encoder: str, columns: list[list[str]]) -> np.ndarray:
     return ids
 
 
-def _steps(model: Model, values: np.ndarray, path: Path) -> np.ndarray:
+def _steps(model: Model, values: Array, path: Path) -> Array:
     """Return a table's rows in the shape of the model's input: all features of a step together."""
     if len(model.input_layers) != 1:
         raise ValueError(f"the model has {len(model.input_layers)} inputs, {path} can hold one")
@@ -164,7 +165,7 @@ def _steps(model: Model, values: np.ndarray, path: Path) -> np.ndarray:
     return values.reshape(rows, -1, shape[2])
 
 
-def _chosen(outputs: Any, which: int | None) -> np.ndarray:
+def _chosen(outputs: Any, which: int | None) -> Array:
     if isinstance(outputs, dict):
         outputs = list(outputs.values())
     if not isinstance(outputs, (list, tuple)):
@@ -173,11 +174,11 @@ def _chosen(outputs: Any, which: int | None) -> np.ndarray:
         raise ValueError(f"the model has {len(outputs)} outputs: choose one with --which")
     if not 0 <= (which or 0) < len(outputs):
         raise ValueError(f"--which is {which}, expected 0 to {len(outputs) - 1}")
-    chosen: np.ndarray = outputs[which or 0]
+    chosen: Array = outputs[which or 0]
     return chosen
 
 
-def _output_names(scores: np.ndarray, given: str | None) -> list[str]:
+def _output_names(scores: Array, given: str | None) -> list[str]:
     """Return a name for each value of a row; values of step t are named ``t.name``."""
     width = scores.shape[-1]
     names = _split(given) or [f"output_{index}" for index in range(width)]

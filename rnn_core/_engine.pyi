@@ -1,30 +1,30 @@
-import numpy as np
+from rnn_core._typing import Array
 
 def available_isas() -> list[str]: ...
 def use_isa(name: str | None = None) -> None: ...
 def isa() -> str: ...
 def activations() -> list[str]: ...
-def activate(name: str, x: np.ndarray) -> None: ...
+def activate(name: str, x: Array) -> None: ...
 
 class Plan:
     def __init__(
         self,
         cell: str,
-        kernel: np.ndarray,
-        recurrent_kernel: np.ndarray,
-        bias: np.ndarray | None,
-        recurrent_bias: np.ndarray | None,
+        kernel: Array,
+        recurrent_kernel: Array,
+        bias: Array | None,
+        recurrent_bias: Array | None,
         activation: str,
         recurrent_activation: str = "linear",
     ) -> None: ...
     def run(
         self,
-        x: np.ndarray,
-        states: tuple[np.ndarray, ...],
-        out: np.ndarray,
-        mask: np.ndarray | None = None,
+        x: Array,
+        states: tuple[Array, ...],
+        out: Array,
+        mask: Array | None = None,
         go_backwards: bool = False,
         zero_output_for_mask: bool = False,
-        table: np.ndarray | None = None,
+        table: Array | None = None,
     ) -> None: ...
-    def project(self, x: np.ndarray) -> np.ndarray: ...
+    def project(self, x: Array) -> Array: ...

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from rnn_core._layer import Layer
 from rnn_core._layers.dropout import Dropout, SpatialDropout1D
 from rnn_core._layers.embedding import Embedding
 from rnn_core._rnn import RNN
+from rnn_core._typing import Array
 
 # A larger table costs more to make and to keep in cache than it saves.
 TABLE_BYTES = 16 << 20
@@ -31,7 +30,7 @@ class FoldedEmbedding:
         self.embedding = embedding
         self.layer = layer
         self._made_of: tuple[Any, ...] = ()
-        self._table: np.ndarray | None = None
+        self._table: Array | None = None
 
     def call_with_mask(
         self, inputs: Any, mask: Any = None, training: Any = None
@@ -47,7 +46,7 @@ class FoldedEmbedding:
         result = [output, *states] if self.layer.return_state else output
         return result, self.layer.compute_mask(ids, mask)
 
-    def _current_table(self) -> np.ndarray | None:
+    def _current_table(self) -> Array | None:
         """Return the table, made anew if weights have changed since."""
         made_of = (self.embedding.revision, *(layer.revision for layer in self.layer.walk_layers()))
         if made_of != self._made_of:

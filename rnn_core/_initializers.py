@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from rnn_core._names import snake_case, unknown
+from rnn_core._typing import Array
 
 Shape = tuple[int, ...]
-Draw = Callable[..., np.ndarray]
+Draw = Callable[..., Array]
 
 # Bytes of weights that may still be made while a model's file is read; None outside of that.
 _budget: contextvars.ContextVar[list[int] | None] = contextvars.ContextVar("budget", default=None)
@@ -26,9 +27,7 @@ def _fans(shape: Shape) -> tuple[float, float]:
     return shape[-2] * receptive, shape[-1] * receptive
 
 
-def _truncated_normal(
-    rng: np.random.Generator, shape: Shape, mean: float, stddev: float
-) -> np.ndarray:
+def _truncated_normal(rng: np.random.Generator, shape: Shape, mean: float, stddev: float) -> Array:
     values = rng.standard_normal(shape)
     while (outside := np.abs(values) > 2).any():
         values[outside] = rng.standard_normal(int(outside.sum()))
@@ -37,7 +36,7 @@ def _truncated_normal(
 
 def _variance_scaling(
     rng: np.random.Generator, shape: Shape, scale: float, mode: str, distribution: str
-) -> np.ndarray:
+) -> Array:
     fan_in, fan_out = _fans(shape)
     fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode]
     variance = scale / max(1.0, fan)
@@ -50,16 +49,17 @@ def _variance_scaling(
     return _truncated_normal(rng, shape, 0, np.sqrt(variance) / 0.87962566103423978)
 
 
-def _orthogonal(rng: np.random.Generator, shape: Shape, gain: float) -> np.ndarray:
+def _orthogonal(rng: np.random.Generator, shape: Shape, gain: float) -> Array:
     """Saxe et al. 2013: the Q of a QR decomposition, signs fixed by R's diagonal."""
     rows, columns = int(np.prod(shape[:-1])), shape[-1]
     q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
     q = q * np.sign(np.diag(r))
-    return gain * (q.T if rows < columns else q).reshape(shape)
+    values: Array = (q.T if rows < columns else q).reshape(shape)
+    return gain * values
 
 
 def _scaled(scale: float, mode: str, distribution: str) -> tuple[Draw, dict[str, Any]]:
-    def draw(rng: np.random.Generator, shape: Shape) -> np.ndarray:
+    def draw(rng: np.random.Generator, shape: Shape) -> Array:
         return _variance_scaling(rng, shape, scale, mode, distribution)
 
     return draw, {}
@@ -113,7 +113,7 @@ class Initializer:
         defaults = _TABLE[name][1]
         self.arguments = {key: (config or {}).get(key, value) for key, value in defaults.items()}
 
-    def __call__(self, shape: Shape, dtype: Any = np.float32) -> np.ndarray:
+    def __call__(self, shape: Shape, dtype: Any = np.float32) -> Array:
         """Return an array of `shape`, drawn anew at each call unless there is a seed."""
         rng = np.random.default_rng(self.seed if isinstance(self.seed, int) else None)
         return np.ascontiguousarray(_TABLE[self.name][0](rng, shape, **self.arguments), dtype)
@@ -153,7 +153,7 @@ def zeros_within(budget_bytes: int) -> Iterator[None]:
         _budget.reset(token)
 
 
-def make(identifier: Any, shape: Shape, dtype: Any) -> np.ndarray:
+def make(identifier: Any, shape: Shape, dtype: Any) -> Array:
     """Return a new weight's values.
 
     Raises:

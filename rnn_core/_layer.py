@@ -13,6 +13,7 @@ import numpy as np
 from rnn_core import _activations, _graph, _initializers
 from rnn_core._names import unique_name
 from rnn_core._nest import flatten, map_leaves
+from rnn_core._typing import Array
 
 Self = TypeVar("Self", bound="Layer")
 Shape = tuple[Any, ...]
@@ -36,7 +37,7 @@ class Weight:
     """One array of a layer: its name, values, owner, and whether Keras would train it."""
 
     name: str
-    value: np.ndarray
+    value: Array
     trainable: bool
     owner: Layer
 
@@ -72,7 +73,7 @@ def resolve_dtype(dtype: Any) -> np.dtype[Any]:
     raise ValueError(f"dtype is {dtype!r}, expected float32 or float64")
 
 
-def as_real(value: Any, dtype: np.dtype[Any], owner: str) -> np.ndarray:
+def as_real(value: Any, dtype: np.dtype[Any], owner: str) -> Array:
     """Return `value` as an array of `dtype`, itself if it is one.
 
     Raises:
@@ -198,7 +199,7 @@ class Layer:
             )
         self._check_features(inputs)
 
-    def _check_features(self, inputs: np.ndarray) -> None:
+    def _check_features(self, inputs: Array) -> None:
         if self._features is not None and inputs.shape[-1] != self._features:
             raise ValueError(
                 f"{self.name}: inputs have shape {inputs.shape}, "
@@ -223,7 +224,7 @@ class Layer:
         trainable: bool = True,
         name: str | None = None,
         **kwargs: Any,
-    ) -> np.ndarray:
+    ) -> Array:
         """Make a weight and return its array; keep it as an attribute to compute with it.
 
         Args:
@@ -283,17 +284,17 @@ class Layer:
             yield from layer.walk_layers()
 
     @property
-    def weights(self) -> list[np.ndarray]:
+    def weights(self) -> list[Array]:
         """The weights' arrays, in the order of `get_weights`."""
         return [weight.value for weight in self.walk_weights()]
 
     @property
-    def trainable_weights(self) -> list[np.ndarray]:
+    def trainable_weights(self) -> list[Array]:
         """The arrays that Keras would train."""
         return [w.value for w in self.walk_weights() if w.trainable and w.owner.trainable]
 
     @property
-    def non_trainable_weights(self) -> list[np.ndarray]:
+    def non_trainable_weights(self) -> list[Array]:
         """The arrays that Keras would leave alone."""
         return [w.value for w in self.walk_weights() if not (w.trainable and w.owner.trainable)]
 
@@ -301,7 +302,7 @@ class Layer:
         """Return the number of values in all weights."""
         return sum(weight.size for weight in self.weights)
 
-    def get_weights(self) -> list[np.ndarray]:
+    def get_weights(self) -> list[Array]:
         """Return copies of the weights."""
         return [weight.copy() for weight in self.weights]
 

@@ -11,11 +11,12 @@ from rnn_core._cells import GRUCell, LSTMCell, SimpleRNNCell
 from rnn_core._layer import Layer, as_real, layer_from_config
 from rnn_core._nest import flatten, map_leaves, pack_like
 from rnn_core._stack import StackedRNNCells
+from rnn_core._typing import Array
 
 _NATIVE_CELLS = (SimpleRNNCell, GRUCell, LSTMCell)
 
 
-def check_mask(mask: Any, inputs: np.ndarray, shape: tuple[int, int], name: str) -> np.ndarray:
+def check_mask(mask: Any, inputs: Array, shape: tuple[int, int], name: str) -> Array:
     """Return a mask as booleans of `shape`, True where a step counts.
 
     Args:
@@ -34,7 +35,7 @@ def check_mask(mask: Any, inputs: np.ndarray, shape: tuple[int, int], name: str)
         raise ValueError(
             f"{name}: mask has shape {mask.shape}, expected {shape} for inputs {inputs.shape}"
         )
-    booleans: np.ndarray = mask.astype(bool, copy=False)
+    booleans: Array = mask.astype(bool, copy=False)
     return booleans
 
 
@@ -139,14 +140,14 @@ class RNN(Layer):
 
     def scan(
         self,
-        inputs: np.ndarray,
+        inputs: Array,
         mask: Any = None,
         training: bool | None = None,
         initial_state: Any = None,
         constants: Any = None,
-        out: np.ndarray | None = None,
-        table: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, list[Any]]:
+        out: Array | None = None,
+        table: Array | None = None,
+    ) -> tuple[Array, list[Any]]:
         """Return the output and the last states.
 
         Args:
@@ -182,21 +183,21 @@ class RNN(Layer):
                 return []
         return list(cells)
 
-    def projection_table(self, embeddings: np.ndarray) -> np.ndarray | None:
+    def projection_table(self, embeddings: Array) -> Array | None:
         """Return x.W + b for each row x of an embedding's table, or None if only steps can run."""
         cells = self._native_cells(training=None)
-        table: np.ndarray | None = cells[0].plan().project(embeddings) if cells else None
+        table: Array | None = cells[0].plan().project(embeddings) if cells else None
         return table
 
     def _scan_native(
         self,
         cells: list[Any],
-        x: np.ndarray,
-        mask: np.ndarray | None,
+        x: Array,
+        mask: Array | None,
         states: list[Any],
-        out: np.ndarray | None,
-        table: np.ndarray | None,
-    ) -> tuple[np.ndarray, list[Any]]:
+        out: Array | None,
+        table: Array | None,
+    ) -> tuple[Array, list[Any]]:
         """Run the cells one above the other, each over the whole sequence."""
         stacked = type(self.cell) is StackedRNNCells
         entries = [flatten(entry) for entry in (states if stacked else [states])]
@@ -219,13 +220,13 @@ class RNN(Layer):
 
     def _scan_steps(
         self,
-        inputs: np.ndarray,
-        mask: np.ndarray | None,
+        inputs: Array,
+        mask: Array | None,
         states: Any,
         training: bool | None,
         constants: Any,
         out: Any,
-    ) -> tuple[np.ndarray, list[Any]]:
+    ) -> tuple[Array, list[Any]]:
         """Run any cell, one Python call a time step."""
         batch, timesteps = inputs.shape[:2]
         size = _protocol.axes_of(_protocol.output_size_of(self.cell))
@@ -371,11 +372,11 @@ class RNN(Layer):
         return cls(layer_from_config(config.pop("cell")), **config)
 
 
-def _where(mask: np.ndarray, new: Any, old: Any) -> Any:
+def _where(mask: Array, new: Any, old: Any) -> Any:
     shape = mask.shape + (1,) * (np.ndim(new) - 1)
     return np.where(mask.reshape(shape), new, old)
 
 
-def _keep(mask: np.ndarray, new: Any, old: Any) -> Any:
+def _keep(mask: Array, new: Any, old: Any) -> Any:
     leaves = [_where(mask, n, o) for n, o in zip(flatten(new), flatten(old), strict=True)]
     return pack_like(new, leaves)

@@ -16,6 +16,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from rnn_core._typing import Array
+
 Columns = dict[str, list[str]]
 
 
@@ -110,7 +112,7 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def numbers(table: Table, names: Sequence[str] | None) -> np.ndarray:
+def numbers(table: Table, names: Sequence[str] | None) -> Array:
     """Return columns as float64 ``(rows, columns)``.
 
     Raises:
@@ -174,7 +176,7 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_csv(path: Path, kept: Columns, names: Sequence[str], scores: np.ndarray) -> None:
+def write_csv(path: Path, kept: Columns, names: Sequence[str], scores: Array) -> None:
     """Write kept columns and scores ``(rows, columns)``, each score with the digits it needs."""
     digits = "%.17g" if scores.dtype == np.float64 else "%.9g"
     line = ",".join([*["%s"] * len(kept), *[digits] * scores.shape[1]]) + "\n"

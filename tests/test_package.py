@@ -17,6 +17,7 @@ PACKAGE = ROOT / "rnn_core"
 FLOORS = {
     "_engine": 0,
     "_blas": 0,
+    "_typing": -1,
     "_names": 1,
     "_nest": 1,
     "_threads": 1,
@@ -42,7 +43,7 @@ FLOORS = {
     "__init__": 10,
     "_cli": 11,
 }
-FORMATS_MAY_SEE = {"formats"}
+FORMATS_MAY_SEE = {"formats", "_typing"}
 
 
 def imported(path):

@@ -8,6 +8,7 @@ import numpy as np
 
 from rnn_core import _activations, _initializers
 from rnn_core._layer import Layer
+from rnn_core._typing import Array
 
 
 class Activation(Layer):
@@ -184,6 +185,6 @@ class Softmax(Layer):
         return shares / shares.sum(axis=axes, keepdims=True)
 
 
-def _aligned(mask: Any, inputs: np.ndarray) -> tuple[int, ...]:
+def _aligned(mask: Any, inputs: Array) -> tuple[int, ...]:
     shape = np.shape(mask)
     return (*shape, *(1,) * (inputs.ndim - len(shape)))

@@ -8,6 +8,7 @@ import numpy as np
 
 from rnn_core import _activations, _initializers
 from rnn_core._layer import Layer
+from rnn_core._typing import Array
 
 
 def one(value: Any) -> int:
@@ -95,7 +96,7 @@ class Conv1D(Layer):
         self.use_bias = use_bias
         self.kernel_initializer = _initializers.get(kernel_initializer)
         self.bias_initializer = _initializers.get(bias_initializer)
-        self.bias: np.ndarray | None = None
+        self.bias: Array | None = None
 
     @property
     def _window(self) -> int:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from rnn_core import _activations, _initializers
 from rnn_core._layer import Layer
+from rnn_core._typing import Array
 
 
 class Dense(Layer):
@@ -49,7 +48,7 @@ class Dense(Layer):
         self.use_bias = use_bias
         self.kernel_initializer = _initializers.get(kernel_initializer)
         self.bias_initializer = _initializers.get(bias_initializer)
-        self.bias: np.ndarray | None = None
+        self.bias: Array | None = None
 
     def build(self, input_shape: Any) -> None:
         """Make kernel and bias for inputs ``(..., features)``."""

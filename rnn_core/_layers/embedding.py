@@ -8,6 +8,7 @@ import numpy as np
 
 from rnn_core import _initializers
 from rnn_core._layer import Layer
+from rnn_core._typing import Array
 
 
 class Embedding(Layer):
@@ -61,7 +62,7 @@ class Embedding(Layer):
             (self.input_dim, self.output_dim), self.embeddings_initializer, name="embeddings"
         )
 
-    def _cast(self, inputs: Any) -> np.ndarray:
+    def _cast(self, inputs: Any) -> Array:
         ids = np.asarray(inputs)
         if ids.dtype.kind not in "fiub":
             raise TypeError(f"{self.name}: ids are {ids.dtype}, expected whole numbers")
@@ -74,14 +75,14 @@ class Embedding(Layer):
             self._refuse(ids, ids < 0, "at least 0")
         return ids.astype(np.int64) if ids.dtype.kind == "b" else ids
 
-    def _refuse(self, ids: np.ndarray, wrong: np.ndarray, expected: str) -> None:
+    def _refuse(self, ids: Array, wrong: Array, expected: str) -> None:
         if wrong.any():
             place = tuple(int(axis[0]) for axis in np.nonzero(wrong))
             raise ValueError(f"{self.name}: id at {place} is {ids[place]}, expected {expected}")
 
-    def call(self, inputs: Any) -> np.ndarray:
+    def call(self, inputs: Any) -> Array:
         """Return the rows of the ids."""
-        vectors: np.ndarray = self.embeddings.take(inputs, axis=0)
+        vectors: Array = self.embeddings.take(inputs, axis=0)
         return vectors
 
     def compute_output_shape(self, input_shape: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rnn_core._layer import Layer
+from rnn_core._typing import Array
 
 
 class Masking(Layer):
@@ -28,12 +29,12 @@ class Masking(Layer):
         super().__init__(**kwargs)
         self.mask_value = mask_value
 
-    def call(self, inputs: Any) -> np.ndarray:
+    def call(self, inputs: Any) -> Array:
         """Return the inputs, zero where masked."""
-        kept: np.ndarray = np.where(self.compute_mask(inputs)[..., None], inputs, 0)
+        kept: Array = np.where(self.compute_mask(inputs)[..., None], inputs, 0)
         return kept.astype(inputs.dtype, copy=False)
 
-    def compute_mask(self, inputs: Any, mask: Any = None) -> np.ndarray:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Array:
         """Return where any feature differs from the value, ``(batch, timesteps)``."""
-        value: np.ndarray = np.any(np.not_equal(inputs, self.mask_value), axis=-1)
+        value: Array = np.any(np.not_equal(inputs, self.mask_value), axis=-1)
         return value

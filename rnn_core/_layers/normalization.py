@@ -8,6 +8,7 @@ import numpy as np
 
 from rnn_core import _initializers
 from rnn_core._layer import Layer
+from rnn_core._typing import Array
 
 
 class BatchNormalization(Layer):
@@ -68,7 +69,7 @@ class BatchNormalization(Layer):
         self.gamma_initializer = _initializers.get(gamma_initializer)
         self.moving_mean_initializer = _initializers.get(moving_mean_initializer)
         self.moving_variance_initializer = _initializers.get(moving_variance_initializer)
-        self._affine: tuple[np.ndarray, np.ndarray] | None = None
+        self._affine: tuple[Array, Array] | None = None
 
     def build(self, input_shape: Any) -> None:
         """Make the four weights, or fewer."""
@@ -89,7 +90,7 @@ class BatchNormalization(Layer):
         super().weights_changed()
         self._affine = None
 
-    def _scale_and_shift(self) -> tuple[np.ndarray, np.ndarray]:
+    def _scale_and_shift(self) -> tuple[Array, Array]:
         if self._affine is None:
             scale = 1 / np.sqrt(self.moving_variance.astype(np.float64) + self.epsilon)
             if self.scale:

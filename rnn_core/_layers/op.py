@@ -48,8 +48,9 @@ class Any(_Op):
 
     def call(self, x: typing.Any) -> typing.Any:
         """Return the reduction."""
-        axis = tuple(self.axis) if isinstance(self.axis, list) else self.axis
-        return np.any(x, axis=axis, keepdims=self.keepdims)
+        axis: typing.Any = tuple(self.axis) if isinstance(self.axis, list) else self.axis
+        flags: typing.Any = np.asarray(x, bool)
+        return flags.any(axis=axis, keepdims=self.keepdims)
 
     def compute_output_shape(self, input_shape: typing.Any) -> typing.Any:
         """Return the reduced shape."""

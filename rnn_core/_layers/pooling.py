@@ -8,6 +8,7 @@ import numpy as np
 
 from rnn_core._layer import Layer
 from rnn_core._layers.convolution import one, output_steps, padding_of
+from rnn_core._typing import Array
 
 
 class _Pooling1D(Layer):
@@ -35,7 +36,7 @@ class _Pooling1D(Layer):
         self.strides = self.pool_size if strides is None else one(strides)
         self.padding = padding_of(padding, ("valid", "same"))
 
-    def _windows(self, x: np.ndarray, fill: float) -> np.ndarray:
+    def _windows(self, x: Array, fill: float) -> Array:
         """Return ``(batch, windows, features, pool_size)``, `fill` beyond the steps."""
         steps = output_steps(x.shape[1], self.pool_size, self.strides, self.padding) or 0
         beyond = max((steps - 1) * self.strides + self.pool_size - x.shape[1], 0)
@@ -103,9 +104,10 @@ class GlobalAveragePooling1D(_GlobalPooling1D):
         """Return the mean over the steps that count."""
         if mask is None:
             return inputs.mean(axis=1, keepdims=self.keepdims)
-        weights = np.asarray(mask, self.dtype)[..., None]
-        total = np.where(weights != 0, inputs, 0).sum(axis=1, keepdims=self.keepdims)
-        return total / weights.sum(axis=1, keepdims=self.keepdims)
+        counts = np.asarray(mask, bool)[..., None]
+        total = np.where(counts, inputs, 0).sum(axis=1, keepdims=True)
+        mean = total / counts.sum(axis=1, keepdims=True, dtype=self.dtype)
+        return mean if self.keepdims else mean[:, 0]
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> None:
         """Return None: there are no steps left."""

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from rnn_core._typing import Array
+
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 # What an attribute can take in its object's header; Keras splits longer lists.
@@ -93,7 +95,7 @@ def _text(value: Any) -> Any:
     return value.decode("utf-8") if isinstance(value, bytes) else value
 
 
-def read(dataset: Any, file_bytes: int) -> np.ndarray:
+def read(dataset: Any, file_bytes: int) -> Array:
     """Return a dataset's numbers.
 
     Args:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from rnn_core._typing import Array
 from rnn_core.formats import hdf5
 from rnn_core.formats.json_text import parse
 
 
-def read(path: Path) -> tuple[Any, str, dict[str, list[np.ndarray]]]:
+def read(path: Path) -> tuple[Any, str, dict[str, list[Array]]]:
     """Return the model's config, Keras's version, and each layer's arrays in the layer's order.
 
     Raises:
@@ -32,6 +31,6 @@ def read(path: Path) -> tuple[Any, str, dict[str, list[np.ndarray]]]:
     return parse(text, f"{path}: model_config"), str(version or "1"), layers
 
 
-def _arrays(group: Any, file_bytes: int) -> list[np.ndarray]:
+def _arrays(group: Any, file_bytes: int) -> list[Array]:
     weights = hdf5.names(group, "weight_names")
     return [hdf5.read(hdf5.child(group, name), file_bytes) for name in weights]

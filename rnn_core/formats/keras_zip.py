@@ -8,8 +8,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from rnn_core._typing import Array
 from rnn_core.formats import hdf5
 from rnn_core.formats.json_text import parse
 
@@ -18,7 +17,7 @@ SIGNATURE = b"PK\x03\x04"
 _RATIO, _SLACK = 4, 64 << 20
 
 
-def read(path: Path) -> tuple[Any, str, dict[str, np.ndarray]]:
+def read(path: Path) -> tuple[Any, str, dict[str, Array]]:
     """Return the model's config, Keras's version, and arrays by path: ``layers/lstm/cell/vars/0``.
 
     Raises:
@@ -33,7 +32,7 @@ def read(path: Path) -> tuple[Any, str, dict[str, np.ndarray]]:
             weights = _member(archive, "model.weights.h5", size)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
         raise ValueError(f"{path} is truncated or corrupt: {error}") from error
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Array] = {}
     with hdf5.open_file(io.BytesIO(weights), f"{path}: model.weights.h5") as file:
         _collect(file, "", arrays, len(weights))
     version = metadata.get("keras_version") if isinstance(metadata, dict) else None
@@ -52,7 +51,7 @@ def _member(archive: zipfile.ZipFile, name: str, archive_bytes: int) -> bytes:
         return member.read(limit)
 
 
-def _collect(group: Any, prefix: str, arrays: dict[str, np.ndarray], file_bytes: int) -> None:
+def _collect(group: Any, prefix: str, arrays: dict[str, Array], file_bytes: int) -> None:
     """Gather the arrays of all ``vars`` groups below `group`."""
     for name in group:
         path = f"{prefix}{name}"
