@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rnn_core import _activations, _engine, _initializers
-from rnn_core._layer import Layer
+from rnn_core._layer import Layer, activation_of
 from rnn_core._protocol import zero_states
 from rnn_core._typing import Array
 
@@ -96,7 +96,7 @@ class _GatedCell(AbstractRNNCell):
         if units <= 0:
             raise ValueError(f"units is {units}, expected a positive number")
         self.units = int(units)
-        self.activation = _activations.get(activation)
+        self.activation = activation_of(activation)
         self.use_bias = bool(use_bias)
         self.kernel_initializer = _initializers.get(kernel_initializer)
         self.recurrent_initializer = _initializers.get(recurrent_initializer)
@@ -276,7 +276,7 @@ class GRUCell(_GatedCell):
         **kwargs: Any,
     ) -> None:
         super().__init__(units, activation, use_bias, **kwargs)
-        self.recurrent_activation = _activations.get(recurrent_activation)
+        self.recurrent_activation = activation_of(recurrent_activation)
         self.reset_after = bool(reset_after)
 
     def bias_shape(self) -> tuple[int, ...]:
@@ -353,7 +353,7 @@ class LSTMCell(_GatedCell):
         **kwargs: Any,
     ) -> None:
         super().__init__(units, activation, use_bias, **kwargs)
-        self.recurrent_activation = _activations.get(recurrent_activation)
+        self.recurrent_activation = activation_of(recurrent_activation)
         self.unit_forget_bias = bool(unit_forget_bias)
 
     @property

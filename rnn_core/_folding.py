@@ -67,17 +67,15 @@ def fold(layers: Sequence[Layer]) -> list[Any]:
         while below >= 0 and isinstance(steps[below], (Dropout, SpatialDropout1D)):
             below -= 1
         embedding = steps[below] if below >= 0 else None
-        if (
-            isinstance(embedding, Embedding)
-            and isinstance(layer, RNN)
-            and _is_small(embedding, layer)
-        ):
+        if isinstance(embedding, Embedding) and isinstance(layer, RNN) and _fits(embedding, layer):
             steps[below:] = [FoldedEmbedding(embedding, layer)]
         else:
             steps.append(layer)
     return steps
 
 
-def _is_small(embedding: Embedding, layer: RNN) -> bool:
+def _fits(embedding: Embedding, layer: RNN) -> bool:
+    if embedding.dtype != layer.dtype:
+        return False
     columns = max((weight.shape[-1] for weight in layer.weights), default=0)
     return embedding.input_dim * columns * layer.dtype.itemsize <= TABLE_BYTES

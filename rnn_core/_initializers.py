@@ -99,6 +99,13 @@ _ALIASES = {
 _BY_SNAKE_CASE = {snake_case(name): name for name in _TABLE}
 
 
+def _plain(value: Any) -> Any:
+    """Return an argument without the wrapping that Keras gives arrays in a config."""
+    if isinstance(value, dict) and "config" in value:
+        return value["config"].get("value")
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
 class Initializer:
     """Draws a weight's initial values.
 
@@ -111,7 +118,8 @@ class Initializer:
         self.name = name
         self.seed = (config or {}).get("seed")
         defaults = _TABLE[name][1]
-        self.arguments = {key: (config or {}).get(key, value) for key, value in defaults.items()}
+        given = {key: (config or {}).get(key, value) for key, value in defaults.items()}
+        self.arguments = {key: _plain(value) for key, value in given.items()}
 
     def __call__(self, shape: Shape, dtype: Any = np.float32) -> Array:
         """Return an array of `shape`, drawn anew at each call unless there is a seed."""

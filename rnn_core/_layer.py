@@ -247,6 +247,10 @@ class Layer:
         """Return the outputs' shape for inputs of this shape; None stands for any length."""
         return input_shape
 
+    def symbolic_shape(self, input_shape: Any, args: tuple[Any, ...]) -> Any:
+        """Return the outputs' shape in a graph, where `args` may be symbolic tensors."""
+        return self.compute_output_shape(input_shape)
+
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Return the outputs' mask: the inputs' if the layer supports masking, else None."""
         return mask if self.supports_masking else None
@@ -366,6 +370,14 @@ class Layer:
         return f"<{type(self).__name__} {self.name!r}>"
 
 
+def activation_of(identifier: Any) -> _activations.Activation:
+    """Return the activation for a name, a callable or a config; a layer's config is that layer."""
+    if isinstance(identifier, dict) and identifier.get("class_name") in LAYERS:
+        layer: Layer = layer_from_config(identifier)
+        return layer
+    return _activations.get(identifier)
+
+
 def is_inert(argument: str) -> bool:
     """Return whether a constructor argument matters in training only."""
     return argument.endswith(("_regularizer", "_constraint"))
@@ -383,8 +395,11 @@ def layer_from_config(config: Any) -> Any:
     if not isinstance(config, dict):
         return config
     class_name = str(config.get("class_name"))
+    inner = config.get("config")
+    operation: Any = LAYERS["Operation"]
+    if operation.describes(config):
+        return operation.from_keras(class_name, inner)
     if class_name not in LAYERS:
-        inner = config.get("config")
         name = inner.get("name") if isinstance(inner, dict) else None
         raise ValueError(f"layer {name!r} is a {class_name!r}, a class that rnn_core does not have")
     return LAYERS[class_name].from_config(dict(config.get("config", {})))

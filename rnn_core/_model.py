@@ -97,7 +97,9 @@ class Model(Layer):
     def _arrange(self, inputs: Any) -> Any:
         """Return arrays in the structure of the model's inputs, shapes checked."""
         layers = self.input_layers
-        if isinstance(inputs, dict) and not isinstance(self._inputs, dict):
+        if isinstance(inputs, dict) and isinstance(self._inputs, dict):
+            inputs = [_item(inputs, key, self.name) for key in self._inputs]
+        elif isinstance(inputs, dict):
             inputs = self._by_name(inputs)
         leaves = [inputs] if len(layers) == 1 and not isinstance(inputs, dict) else flatten(inputs)
         if len(layers) == 1 and isinstance(inputs, (list, tuple)) and len(inputs) == 1:
@@ -111,10 +113,7 @@ class Model(Layer):
         return pack_like(self._inputs, arrays)
 
     def _by_name(self, inputs: dict[str, Any]) -> list[Any]:
-        for layer in self.input_layers:
-            if layer.name not in inputs:
-                raise ValueError(f"{self.name}: no input {layer.name!r} among {sorted(inputs)}")
-        return [inputs[layer.name] for layer in self.input_layers]
+        return [_item(inputs, layer.name, self.name) for layer in self.input_layers]
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Return the outputs, in the structure the model was made with.
@@ -193,12 +192,14 @@ class Model(Layer):
         """Return the outputs' shapes for inputs of this shape."""
         shapes: dict[SymbolicTensor, Any] = {}
         given = input_shape if isinstance(input_shape, list) else [input_shape]
+        if isinstance(input_shape, dict):
+            given = [input_shape[key] for key in self._inputs]
         shapes.update(zip(flatten(self._inputs), given, strict=True))
         for node in self._nodes:
             if isinstance(node.layer, InputLayer):
                 continue
             inner = map_leaves(shapes.__getitem__, node.inputs)
-            result = node.layer.compute_output_shape(inner)
+            result = node.layer.symbolic_shape(inner, node.args)
             results = result if isinstance(result, list) else [result]
             shapes.update(zip(flatten(node.outputs), results, strict=True))
         found = [shapes[tensor] for tensor in flatten(self._outputs)]
@@ -243,7 +244,8 @@ class Model(Layer):
     def from_config(cls, config: dict[str, Any]) -> Model:
         """Return a new model from a config of Keras 2 or 3."""
         inputs, outputs, layers = _graph_config.from_config(config)
-        model = Model(inputs, outputs, name=config.get("name"))
+        trainable = config.get("trainable", True)
+        model = Model(inputs, outputs, name=config.get("name"), trainable=trainable)
         # The order of a file's layers is part of the format of its weights.
         model._layers = layers
         return model
@@ -350,17 +352,23 @@ class Sequential(Model):
         entries = [
             {"class_name": type(layer).__name__, "config": layer.get_config()} for layer in layers
         ]
-        return {"name": self.name, "layers": entries}
+        return {"name": self.name, "trainable": self.trainable, "layers": entries}
 
     @classmethod
     def from_config(cls, config: Any) -> Sequential:
         """Return a new model; the bare list of layers of early Keras is taken too."""
         config = {"layers": config} if isinstance(config, list) else config
         layers = [layer_from_config(entry) for entry in config["layers"]]
-        model = cls(layers, name=config.get("name"))
+        model = cls(layers, name=config.get("name"), trainable=config.get("trainable", True))
         if not model.input_layers and isinstance(config.get("build_input_shape"), (list, tuple)):
             model._input = InputLayer(batch_shape=config["build_input_shape"])
         return model
+
+
+def _item(inputs: dict[str, Any], key: str, model_name: str) -> Any:
+    if key not in inputs:
+        raise ValueError(f"{model_name}: no input {key!r} among {sorted(inputs)}")
+    return inputs[key]
 
 
 def _shape_text(shape: Any) -> str:

@@ -34,6 +34,9 @@ def _rows_of(x: Any, model_name: str) -> int:
 
 def _default_batch(model: Model, x: Any, rows: int, threads: int) -> int:
     """Return a batch size that keeps arrays small and gives every thread its share."""
+    fixed = model.input_layers[0].batch_shape[0] if model.input_layers else None
+    if fixed and model.is_stateful():
+        return int(fixed)
     widest = max((weight.shape[-1] for weight in model.weights if weight.ndim > 1), default=1)
     steps = max((leaf.shape[1] for leaf in flatten(x) if leaf.ndim > 1), default=1)
     fitting = _BATCH_BYTES // (4 * max(1, steps) * widest)

@@ -117,8 +117,10 @@ def test_conv1d(steps, stride, dilation, padding, rng):
     assert y.shape == layer.compute_output_shape(x.shape)
 
 
-def test_conv1d_of_fewer_steps_than_a_window():
-    assert rc.Conv1D(4, 5)(np.zeros((2, 3, 1))).shape == (2, 0, 4)
+@pytest.mark.parametrize("layer", [rc.Conv1D(4, 5), rc.MaxPooling1D(5), rc.AveragePooling1D(5)])
+def test_fewer_steps_than_a_window(layer):
+    y = layer(np.zeros((2, 3, 4)))
+    assert y.shape == layer.compute_output_shape((2, 3, 4)) == (2, 0, 4)
 
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
@@ -171,11 +173,36 @@ def test_merges(rng):
 def test_masks_of_merges():
     one, two = np.array([[True, True, False]]), np.array([[True, False, False]])
     x = np.zeros((1, 3, 2))
-    assert np.array_equal(rc.Add().compute_mask([x, x], [one, two]), one & two)
-    assert rc.Add().compute_mask([x, x], [one, None]) is None
-    assert np.array_equal(rc.Concatenate().compute_mask([x, x], [one, None]), one)
-    joined = rc.Concatenate(axis=1).compute_mask([x, x], [one, two])
-    assert np.array_equal(joined, np.concatenate([one, two], axis=1))
+    for version, merged, with_none in ((2, one & two, one), (3, one | two, None)):
+        layer = rc.Add(keras_version=version)
+        assert np.array_equal(layer.compute_mask([x, x], [one, two]), merged)
+        assert np.array_equal(layer.compute_mask([x, x], [one, None]), with_none)
+        assert layer.compute_mask([x, x], [None, None]) is None
+        features = rc.Concatenate(keras_version=version)
+        assert np.array_equal(features.compute_mask([x, x], [one, two]), merged)
+        steps = rc.Concatenate(axis=1, keras_version=version)
+        joined = steps.compute_mask([x, x], [one, None])
+        assert np.array_equal(joined, [[True, True, False, True, True, True]])
+
+
+def test_masked_values_in_merges_of_keras_3():
+    x, y = np.full((1, 4, 1), 2.0), np.full((1, 4, 1), 7.0)
+    masks = [np.array([[True, False, True, False]]), np.array([[True, True, False, False]])]
+
+    def values(layer):
+        return layer([x, y], mask=masks).ravel().tolist()
+
+    assert values(rc.Multiply()) == [14, 7, 2, 0]
+    assert values(rc.Maximum()) == [7, 7, 2, 2]
+    assert values(rc.Minimum()) == [2, 7, 2, 2]
+    assert values(rc.Multiply(keras_version=2)) == [14] * 4
+
+
+def test_merging_a_vector_into_a_sequence(rng):
+    sequence, vector = rng.standard_normal((3, 3, 3)), rng.standard_normal((3, 3))
+    exact = sequence * vector[:, None]
+    np.testing.assert_allclose(rc.Multiply()([sequence, vector]), exact, atol=1e-6)
+    assert rc.Multiply().compute_output_shape([(None, 5, 3), (None, 3)]) == (None, 5, 3)
 
 
 def test_activations_as_layers(rng):
@@ -207,6 +234,31 @@ def test_shapes(rng):
     assert np.array_equal(rc.RepeatVector(3)(x[:, 0]), np.stack([x[:, 0]] * 3, axis=1))
     with pytest.raises(ValueError, match=r"expected as many values a row as \(5, -1\)"):
         rc.Reshape((5, -1))(x)
+
+
+def test_layer_normalization_far_from_zero(rng):
+    x = (100 + rng.standard_normal((4, 64))).astype(np.float32)
+    wide = x.astype(np.float64)
+    exact = (wide - wide.mean(-1, keepdims=True)) / np.sqrt(wide.var(-1, keepdims=True) + 1e-3)
+    np.testing.assert_allclose(rc.LayerNormalization()(x), exact, atol=1e-5)
+
+
+def test_masking_compares_in_the_dtype_of_the_layer():
+    x = np.full((1, 2, 1), np.float32(-0.1)).astype(np.float64)
+    y, mask = rc.Masking(-0.1).call_with_mask(x)
+    assert mask.any() == y.any()
+
+
+def test_time_distributed_model_and_masks(rng):
+    x = rng.standard_normal((2, 3, 4))
+    inner = rc.Input((4,))
+    model = rc.Model(inner, rc.Dense(2)(inner))
+    layer = rc.TimeDistributed(model)
+    np.testing.assert_allclose(layer(x), model(x.reshape(6, 4)).reshape(2, 3, 2), atol=1e-6)
+    ids = np.array([[[1, 0], [0, 0]]])
+    table = rc.Embedding(3, 2, mask_zero=True)
+    assert rc.TimeDistributed(table).compute_mask(ids) is None
+    assert np.array_equal(rc.TimeDistributed(table, keras_version=2).compute_mask(ids), ids != 0)
 
 
 def test_time_distributed(rng):

@@ -90,6 +90,19 @@ def test_inputs_by_name(rng):
         model({"ids": ids})
 
 
+def test_dict_inputs_go_by_key():
+    a, b = rc.Input((2,)), rc.Input((2,))
+    model = rc.Model({"zz": a, "aa": b}, rc.Subtract()([a, b]))
+    data = {"aa": np.ones((1, 2)), "zz": np.full((1, 2), 3.0)}
+    assert model.predict(data).tolist() == [[2, 2]]
+
+
+def test_layers_of_several_dtypes(rng):
+    ids = rng.integers(0, 5, (4, 3))
+    model = rc.Sequential([rc.Embedding(5, 3), rc.LSTM(2, dtype="float64")])
+    assert model(ids).dtype == np.float64
+
+
 @pytest.mark.parametrize("batch_size", [1, 5, 64, 100, 1000])
 @pytest.mark.parametrize("threads", [1, 3])
 def test_predict_is_the_call_on_every_row_in_order(batch_size, threads, rng):

@@ -23,7 +23,7 @@ from rnn_core._layers.merge import (
     Subtract,
 )
 from rnn_core._layers.normalization import BatchNormalization, LayerNormalization
-from rnn_core._layers.op import Any as _Any  # noqa: F401 - read from files only
+from rnn_core._layers.op import Operation as _Operation  # noqa: F401 - read from files only
 from rnn_core._layers.pooling import (
     AveragePooling1D,
     GlobalAveragePooling1D,

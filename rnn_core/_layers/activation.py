@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rnn_core import _activations, _initializers
-from rnn_core._layer import Layer
+from rnn_core._layer import Layer, activation_of
 from rnn_core._typing import Array
 
 
@@ -27,7 +27,7 @@ class Activation(Layer):
 
     def __init__(self, activation: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.activation = _activations.get(activation)
+        self.activation = activation_of(activation)
 
     def call(self, inputs: Any) -> Any:
         """Return the activation of the inputs."""

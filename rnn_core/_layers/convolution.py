@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from rnn_core import _activations, _initializers
-from rnn_core._layer import Layer
+from rnn_core import _initializers
+from rnn_core._layer import Layer, activation_of
 from rnn_core._typing import Array
 
 
@@ -92,7 +92,7 @@ class Conv1D(Layer):
         self.padding = padding_of(padding, ("valid", "same", "causal"))
         self.dilation_rate = one(dilation_rate)
         self.groups = one(groups)
-        self.activation = _activations.get(activation)
+        self.activation = activation_of(activation)
         self.use_bias = use_bias
         self.kernel_initializer = _initializers.get(kernel_initializer)
         self.bias_initializer = _initializers.get(bias_initializer)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rnn_core import _activations, _initializers
-from rnn_core._layer import Layer
+from rnn_core import _initializers
+from rnn_core._layer import Layer, activation_of
 from rnn_core._typing import Array
 
 
@@ -24,6 +24,7 @@ class Dense(Layer):
     Raises:
         ValueError: units below 1; inputs of fewer than 2 axes or of other features.
 
+    >>> import numpy as np
     >>> Dense(3, "softmax")(np.zeros((2, 4))).shape
     (2, 3)
     """
@@ -44,7 +45,7 @@ class Dense(Layer):
         if units <= 0:
             raise ValueError(f"units is {units}, expected a positive number")
         self.units = int(units)
-        self.activation = _activations.get(activation)
+        self.activation = activation_of(activation)
         self.use_bias = use_bias
         self.kernel_initializer = _initializers.get(kernel_initializer)
         self.bias_initializer = _initializers.get(bias_initializer)

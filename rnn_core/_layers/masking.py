@@ -36,5 +36,6 @@ class Masking(Layer):
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Array:
         """Return where any feature differs from the value, ``(batch, timesteps)``."""
-        value: Array = np.any(np.not_equal(inputs, self.mask_value), axis=-1)
+        # Keras compares what it computes with: the inputs cast to the layer's dtype.
+        value: Array = np.any(np.not_equal(self._cast(inputs), self.mask_value), axis=-1)
         return value

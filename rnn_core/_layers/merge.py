@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from functools import reduce
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from rnn_core._layer import Layer, as_real
+from rnn_core._typing import Array
 
 
 class _Merge(Layer):
-    """Combines a list of inputs; its mask is true where all masks are."""
+    """Combines a list of inputs, which broadcast: missing axes count as 1 after the batch's.
+
+    Args:
+        keras_version: whose rule for masks. 3: a step counts if it does in any input, and Multiply,
+            Maximum and Minimum leave out inputs where they are masked; no mask comes out unless all
+            inputs have one. 2: a step counts if it does in all inputs that have a mask.
+        kwargs: as for `Layer`.
+    """
 
     supports_masking = True
+    config_keys: ClassVar[tuple[str, ...]] = ("keras_version",)
+
+    def __init__(self, keras_version: int = 3, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.keras_version = keras_version
 
     def _cast(self, inputs: Any) -> Any:
         if not isinstance(inputs, (list, tuple)) or not inputs:
@@ -24,10 +37,23 @@ class _Merge(Layer):
     def _check(self, inputs: Any) -> None:
         self.compute_output_shape([x.shape for x in inputs])
 
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        """Return the combination."""
+        axes = max(x.ndim for x in inputs)
+        inputs = [x.reshape(_widened(x.shape, axes)) for x in inputs]
+        masks: list[Any] = [None] * len(inputs)
+        if mask is not None and self.keras_version == 3:
+            masks = [m if m is None else _aligned(m, x) for m, x in zip(mask, inputs, strict=True)]
+        return self._combine(inputs, masks)
+
+    def _combine(self, inputs: list[Array], masks: list[Any]) -> Any:
+        raise NotImplementedError
+
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the shape that the inputs broadcast to."""
+        axes = max(len(shape) for shape in input_shape)
         try:
-            return reduce(_broadcast, input_shape)
+            return reduce(broadcast, (_widened(shape, axes) for shape in input_shape))
         except ValueError:
             raise ValueError(
                 f"{self.name}: inputs have shapes {[*map(tuple, input_shape)]}, "
@@ -35,17 +61,25 @@ class _Merge(Layer):
             ) from None
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """Return where all masks are true; None if an input has none."""
-        if mask is None or any(m is None for m in mask):
-            return None
-        return reduce(np.logical_and, mask)
+        """Return the mask by the rule of `keras_version`."""
+        present = [m for m in mask or [] if m is not None]
+        if self.keras_version == 2:
+            return reduce(np.logical_and, present) if present else None
+        return reduce(np.logical_or, present) if present and len(present) == len(mask) else None
 
 
-def _broadcast(a: Any, b: Any) -> tuple[Any, ...]:
-    """Return the common shape; an axis of unknown length takes the other's."""
-    if len(a) < len(b):
-        a, b = b, a
-    b = (*(1,) * (len(a) - len(b)), *b)
+def _widened(shape: Any, axes: int) -> tuple[Any, ...]:
+    """Return a shape with ones after the batch's axis, so that it has so many axes."""
+    return (*shape[:1], *(1,) * (axes - len(shape)), *shape[1:])
+
+
+def _aligned(mask: Any, x: Array) -> Array:
+    """Return a mask with as many axes as `x`."""
+    return np.reshape(mask, (*np.shape(mask), *(1,) * (x.ndim - np.ndim(mask))))
+
+
+def broadcast(a: Any, b: Any) -> tuple[Any, ...]:
+    """Return the common shape of two; an axis of unknown length takes the other's."""
     shape = []
     for m, n in zip(a, b, strict=True):
         if None not in (m, n) and m != n and 1 not in (m, n):
@@ -61,8 +95,7 @@ class Add(_Merge):
     array([2., 2.], dtype=float32)
     """
 
-    def call(self, inputs: Any) -> Any:
-        """Return the sum."""
+    def _combine(self, inputs: list[Array], masks: list[Any]) -> Any:
         return reduce(np.add, inputs)
 
 
@@ -73,23 +106,10 @@ class Subtract(_Merge):
     array([0., 0.], dtype=float32)
     """
 
-    def call(self, inputs: Any) -> Any:
-        """Return the difference."""
+    def _combine(self, inputs: list[Array], masks: list[Any]) -> Any:
         if len(inputs) != 2:
             raise ValueError(f"{self.name}: {len(inputs)} inputs, expected 2")
         return inputs[0] - inputs[1]
-
-
-class Multiply(_Merge):
-    """The product of the inputs.
-
-    >>> Multiply()([np.full(2, 3.0), np.full(2, 2.0)])
-    array([6., 6.], dtype=float32)
-    """
-
-    def call(self, inputs: Any) -> Any:
-        """Return the product."""
-        return reduce(np.multiply, inputs)
 
 
 class Average(_Merge):
@@ -99,33 +119,62 @@ class Average(_Merge):
     array([0.5, 0.5], dtype=float32)
     """
 
-    def call(self, inputs: Any) -> Any:
-        """Return the mean."""
+    def _combine(self, inputs: list[Array], masks: list[Any]) -> Any:
         return reduce(np.add, inputs) / self.dtype.type(len(inputs))
 
 
-class Maximum(_Merge):
+class Multiply(_Merge):
+    """The product of the inputs.
+
+    >>> Multiply()([np.full(2, 3.0), np.full(2, 2.0)])
+    array([6., 6.], dtype=float32)
+    """
+
+    def _combine(self, inputs: list[Array], masks: list[Any]) -> Any:
+        one = self.dtype.type(1)
+        pairs = zip(inputs, masks, strict=True)
+        product = reduce(np.multiply, (x if m is None else np.where(m, x, one) for x, m in pairs))
+        if any(m is None for m in masks):
+            return product
+        return np.where(reduce(np.logical_or, masks), product, one - one)
+
+
+class _Extreme(_Merge):
+    """The maximum or minimum; where one input is masked, the other's value."""
+
+    choose: ClassVar[Any]
+
+    def _combine(self, inputs: list[Array], masks: list[Any]) -> Any:
+        best, best_mask = inputs[0], masks[0]
+        for x, mask in zip(inputs[1:], masks[1:], strict=True):
+            if mask is not None:
+                x = np.where(mask, x, best)
+            if best_mask is not None:
+                best = np.where(best_mask, best, x)
+            both = mask is not None and best_mask is not None
+            best_mask = np.logical_or(best_mask, mask) if both else None
+            best = type(self).choose(best, x)
+        return best
+
+
+class Maximum(_Extreme):
     """The largest of the inputs.
 
     >>> Maximum()([np.zeros(2), np.ones(2)])
     array([1., 1.], dtype=float32)
     """
 
-    def call(self, inputs: Any) -> Any:
-        """Return the maximum."""
-        return reduce(np.maximum, inputs)
+    choose = np.maximum
 
 
-class Minimum(_Merge):
+class Minimum(_Extreme):
     """The smallest of the inputs.
 
     >>> Minimum()([np.zeros(2), np.ones(2)])
     array([0., 0.], dtype=float32)
     """
 
-    def call(self, inputs: Any) -> Any:
-        """Return the minimum."""
-        return reduce(np.minimum, inputs)
+    choose = np.minimum
 
 
 class Concatenate(_Merge):
@@ -133,19 +182,21 @@ class Concatenate(_Merge):
 
     Args:
         axis: the axis.
+        keras_version: whose rule for masks along the features: 3, a step counts if it does in any
+            input; 2, if it does in all.
         kwargs: as for `Layer`.
 
     >>> Concatenate()([np.zeros((1, 2)), np.zeros((1, 3))]).shape
     (1, 5)
     """
 
-    config_keys = ("axis",)
+    config_keys = ("axis", "keras_version")
 
     def __init__(self, axis: int = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.axis = axis
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Any) -> Any:  # type: ignore[override]
         """Return the concatenation."""
         return np.concatenate(inputs, axis=self.axis)
 
@@ -171,11 +222,9 @@ class Concatenate(_Merge):
         """Return the masks joined along the axis; steps of an input without one all count."""
         if mask is None or all(m is None for m in mask):
             return None
-        masks = []
-        for x, m in zip(inputs, mask, strict=True):
-            if m is None:
-                masks.append(np.ones(x.shape, bool))
-            else:
-                expanded = np.reshape(m, (*np.shape(m), *(1,) * (x.ndim - np.ndim(m))))
-                masks.append(np.broadcast_to(expanded, x.shape))
-        return np.all(np.concatenate(masks, axis=self.axis), axis=-1)
+        masks = [
+            np.ones(x.shape, bool) if m is None else np.broadcast_to(_aligned(m, x), x.shape)
+            for x, m in zip(inputs, mask, strict=True)
+        ]
+        reduction = np.all if self.keras_version == 2 else np.any
+        return reduction(np.concatenate(masks, axis=self.axis), axis=-1)

@@ -173,12 +173,10 @@ class LayerNormalization(Layer):
         axes = tuple(int(a) % inputs.ndim for a in np.atleast_1d(self.axis))
         shape = [n if axis in axes else 1 for axis, n in enumerate(inputs.shape)]
         variance = inputs.var(axis=axes, keepdims=True)
-        y = inputs / np.sqrt(variance + inputs.dtype.type(self.epsilon))
+        deviation = np.sqrt(variance + inputs.dtype.type(self.epsilon))
         if self.rms_scaling:
-            return y * self.gamma.reshape(shape)
-        y = y - inputs.mean(axis=axes, keepdims=True) / np.sqrt(
-            variance + inputs.dtype.type(self.epsilon)
-        )
+            return inputs / deviation * self.gamma.reshape(shape)
+        y = (inputs - inputs.mean(axis=axes, keepdims=True)) / deviation
         if self.scale:
             y = y * self.gamma.reshape(shape)
         return y + self.beta.reshape(shape) if self.center else y

@@ -2,60 +2,127 @@
 
 from __future__ import annotations
 
-import typing
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
 
 import numpy as np
 
+from rnn_core._graph import SymbolicTensor
 from rnn_core._layer import Layer
+from rnn_core._layers.merge import broadcast
+
+ShapeFunction = Callable[..., Any]
 
 
-class _Op(Layer):
-    """A function without weights, of arrays of any dtype."""
-
-    def _cast(self, inputs: typing.Any) -> typing.Any:
-        return inputs
+def _common(shapes: list[Any], **_: Any) -> Any:
+    axes = max(map(len, shapes))
+    return reduce(broadcast, ((*(1,) * (axes - len(shape)), *shape) for shape in shapes))
 
 
-class NotEqual(_Op):
-    """x1 != x2, value by value.
+def _reduced(shapes: list[Any], axis: Any = None, keepdims: bool = False) -> Any:
+    (shape,) = shapes
+    axes = range(len(shape)) if axis is None else np.atleast_1d(axis)
+    gone = {int(a) % len(shape) for a in axes}
+    if keepdims:
+        return tuple(1 if a in gone else n for a, n in enumerate(shape))
+    return tuple(n for a, n in enumerate(shape) if a not in gone)
 
-    >>> NotEqual()(np.array([0, 3]), 0)
+
+def _expanded(shapes: list[Any], axis: int) -> Any:
+    (shape,) = shapes
+    place = axis % (len(shape) + 1)
+    return (*shape[:place], 1, *shape[place:])
+
+
+def _joined(shapes: list[Any], axis: int = 0) -> Any:
+    lengths = [shape[axis] for shape in shapes]
+    place = axis % len(shapes[0])
+    total = None if None in lengths else sum(lengths)
+    return (*shapes[0][:place], total, *shapes[0][place + 1 :])
+
+
+def _all_axes(function: Any) -> Callable[..., Any]:
+    def reduction(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+        return function(x, axis=tuple(axis) if isinstance(axis, list) else axis, keepdims=keepdims)
+
+    return reduction
+
+
+# What each computes, and its outcome's shape.
+_OPERATIONS: dict[str, tuple[Callable[..., Any], ShapeFunction]] = {
+    "Add": (np.add, _common),
+    "All": (_all_axes(np.all), _reduced),
+    "Any": (_all_axes(np.any), _reduced),
+    "Concatenate": (np.concatenate, _joined),
+    "Equal": (np.equal, _common),
+    "ExpandDims": (np.expand_dims, _expanded),
+    "LogicalAnd": (np.logical_and, _common),
+    "LogicalNot": (np.logical_not, _common),
+    "LogicalOr": (np.logical_or, _common),
+    "Multiply": (np.multiply, _common),
+    "NotEqual": (np.not_equal, _common),
+    "OnesLike": (np.ones_like, _common),
+    "Subtract": (np.subtract, _common),
+    "ZerosLike": (np.zeros_like, _common),
+}
+
+
+class Operation(Layer):
+    """A NumPy function in a graph, of arrays of any dtype.
+
+    Args:
+        function: the operation's class name in Keras, such as ``"NotEqual"``.
+        arguments: what a config says of it, such as its axis.
+        kwargs: as for `Layer`.
+
+    Raises:
+        ValueError: an operation that rnn_core does not have.
+
+    >>> Operation("NotEqual", {})(np.array([0, 3]), 0)
     array([False,  True])
     """
 
-    def call(self, x1: typing.Any, x2: typing.Any) -> typing.Any:
-        """Return where the two differ."""
-        return np.not_equal(x1, x2)
+    config_keys = ("function", "arguments")
 
-
-class Any(_Op):
-    """Whether any value along an axis is true.
-
-    Args:
-        axis: the axis, or None for all.
-        keepdims: keep the axis, of length 1.
-        kwargs: as for `Layer`.
-    """
-
-    config_keys = ("axis", "keepdims")
-
-    def __init__(
-        self, axis: typing.Any = None, keepdims: bool = False, **kwargs: typing.Any
-    ) -> None:
+    def __init__(self, function: str, arguments: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.axis = axis
-        self.keepdims = keepdims
+        if function not in _OPERATIONS:
+            raise ValueError(
+                f"operation {self.name!r} is a {function!r}, which rnn_core does not have"
+            )
+        self.function = function
+        self.arguments = arguments
 
-    def call(self, x: typing.Any) -> typing.Any:
-        """Return the reduction."""
-        axis: typing.Any = tuple(self.axis) if isinstance(self.axis, list) else self.axis
-        flags: typing.Any = np.asarray(x, bool)
-        return flags.any(axis=axis, keepdims=self.keepdims)
+    def _cast(self, inputs: Any) -> Any:
+        return inputs
 
-    def compute_output_shape(self, input_shape: typing.Any) -> typing.Any:
-        """Return the reduced shape."""
-        axes = range(len(input_shape)) if self.axis is None else np.atleast_1d(self.axis)
-        gone = {int(axis) % len(input_shape) for axis in axes}
-        if self.keepdims:
-            return tuple(1 if axis in gone else n for axis, n in enumerate(input_shape))
-        return tuple(n for axis, n in enumerate(input_shape) if axis not in gone)
+    def call(self, *inputs: Any) -> Any:
+        """Return the function of the inputs."""
+        return _OPERATIONS[self.function][0](*inputs, **self.arguments)
+
+    def symbolic_shape(self, input_shape: Any, args: tuple[Any, ...]) -> Any:
+        """Return the shape of the function of tensors, further ones among `args`."""
+        shapes = input_shape if isinstance(input_shape, list) else [input_shape]
+        shapes = [*shapes, *(a.shape for a in args if isinstance(a, SymbolicTensor))]
+        arguments = {key: value for key, value in self.arguments.items() if key != "dtype"}
+        return _OPERATIONS[self.function][1](shapes, **arguments)
+
+    @classmethod
+    def from_keras(cls, function: str, config: dict[str, Any]) -> Operation:
+        """Return the operation that Keras describes."""
+        arguments = {key: value for key, value in config.items() if key != "name"}
+        return cls(function, arguments, name=config.get("name"))
+
+    @staticmethod
+    def describes(config: dict[str, Any]) -> bool:
+        """Return whether a part of a Keras config is of an operation, not of a layer.
+
+        Some have the name of a layer; in HDF5 files, which do not name modules, an operation
+        shows by the lack of what every layer has.
+        """
+        inner = config.get("config")
+        if "module" in config:
+            return str(config["module"]).startswith("keras.src.ops") and isinstance(inner, dict)
+        known = config.get("class_name") in _OPERATIONS
+        return known and isinstance(inner, dict) and "trainable" not in inner

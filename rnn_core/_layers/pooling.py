@@ -39,6 +39,8 @@ class _Pooling1D(Layer):
     def _windows(self, x: Array, fill: float) -> Array:
         """Return ``(batch, windows, features, pool_size)``, `fill` beyond the steps."""
         steps = output_steps(x.shape[1], self.pool_size, self.strides, self.padding) or 0
+        if steps == 0:
+            return np.empty((x.shape[0], 0, x.shape[2], self.pool_size), x.dtype)
         beyond = max((steps - 1) * self.strides + self.pool_size - x.shape[1], 0)
         if self.padding == "same":
             x = np.pad(

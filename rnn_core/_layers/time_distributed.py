@@ -15,6 +15,7 @@ class TimeDistributed(Layer):
 
     Args:
         layer: takes one step's inputs ``(batch, ...)``.
+        keras_version: 2 to let the layer make a mask of the steps' inputs, as Keras 2 does.
         kwargs: as for `Layer`.
 
     Inputs ``(batch, timesteps, ...)``; outputs have the layer's axes after the first two.
@@ -29,11 +30,14 @@ class TimeDistributed(Layer):
 
     supports_masking = True
 
-    def __init__(self, layer: Any, **kwargs: Any) -> None:
+    config_keys = ("keras_version",)
+
+    def __init__(self, layer: Any, keras_version: int = 3, **kwargs: Any) -> None:
         if not isinstance(layer, Layer):
             raise ValueError(f"TimeDistributed wraps a layer, was given {layer!r}")
         super().__init__(**kwargs)
         self.layer = layer
+        self.keras_version = keras_version
 
     def build(self, input_shape: Any) -> None:
         """Build the layer for one step's inputs."""
@@ -45,7 +49,7 @@ class TimeDistributed(Layer):
         self.layer._ensure_built((input_shape[0], *input_shape[2:]))
 
     def _cast(self, inputs: Any) -> Any:
-        return self.layer._cast(inputs)
+        return np.asarray(inputs)
 
     def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
         """Return ``(batch, timesteps, ...)``."""
@@ -67,7 +71,12 @@ class TimeDistributed(Layer):
         return (batch, timesteps, *shape[1:])
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """Return the mask of the steps."""
+        """Return the mask of the steps, or the layer's own for each with `keras_version` 2."""
+        if self.keras_version == 2:
+            rows = np.reshape(inputs, (-1, *np.shape(inputs)[2:]))
+            made = self.layer.compute_mask(rows)
+            if made is not None:
+                return np.reshape(made, (*np.shape(inputs)[:2], *np.shape(made)[1:]))
         if mask is None or np.ndim(mask) <= 2:
             return mask
         return np.any(mask, axis=tuple(range(2, np.ndim(mask))))

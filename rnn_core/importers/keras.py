@@ -17,14 +17,28 @@ from rnn_core.formats import keras_h5, keras_zip
 _EXPANSION = 4
 _GRU = ("GRU", "GRUCell")
 _GATED = (*_GRU, "LSTM", "LSTMCell")
+# Layers whose masks follow another rule in Keras 2.
+_MASK_RULES = frozenset(
+    [
+        "Add",
+        "Subtract",
+        "Multiply",
+        "Average",
+        "Maximum",
+        "Minimum",
+        "Concatenate",
+        "TimeDistributed",
+    ]
+)
 
 
 def load_h5(path: Path) -> Model:
     """Return the model of a legacy HDF5 file."""
     config, version, arrays = keras_h5.read(path)
     model = _build(path, config, version)
+    order = _keras2_order if _is_before(version, 3) else _keras3_order
     for layer in model.layers:
-        targets = [*_trainable(layer), *_non_trainable(layer)]
+        targets = order(layer)
         values = arrays.pop(layer.name, [])
         if targets or values:
             layer.assign_weights(targets, values)
@@ -88,6 +102,8 @@ def _upgrade(config: Any, version: str) -> Any:
     inner, class_name = config.get("config"), config.get("class_name")
     if not isinstance(inner, dict) or not _is_before(version, 3):
         return config
+    if class_name in _MASK_RULES:
+        inner["keras_version"] = 2
     if class_name in _GRU:
         inner.setdefault("reset_after", False)
     if class_name in _GATED and _is_before(version, 2, 3):
@@ -106,6 +122,18 @@ def _is_before(version: str, *release: int) -> bool:
 # The order of weights
 
 
+def _keras3_order(layer: Layer) -> list[Weight]:
+    weights = list(layer.walk_weights())
+    if layer.trainable:
+        # A stable sort: those that Keras would train come first.
+        weights.sort(key=lambda weight: not (weight.trainable and weight.owner.trainable))
+    return weights
+
+
+def _keras2_order(layer: Layer) -> list[Weight]:
+    return [*_trainable(layer), *_non_trainable(layer)]
+
+
 def _own(layer: Layer, trainable: bool) -> list[Weight]:
     return [weight for weight in layer._own_weights if weight.trainable == trainable]
 
@@ -122,7 +150,10 @@ def _non_trainable(layer: Layer) -> list[Weight]:
     below = layer.sublayers()
     if layer.trainable:
         return [*_own(layer, False), *(w for child in below for w in _non_trainable(child))]
-    rest = [w for child in below for w in (*_trainable(child), *_non_trainable(child))]
+    if isinstance(layer, Model):
+        trained = [w for child in below for w in _trainable(child)]
+        return [*trained, *(w for child in below for w in _non_trainable(child))]
+    rest = [w for child in below for w in _keras2_order(child)]
     return [*_own(layer, True), *_own(layer, False), *rest]
 
 
