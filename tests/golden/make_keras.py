@@ -101,6 +101,19 @@ def graph(k):
     return k.Model([ids, x], [probs, again])
 
 
+def residual(k):
+    L = k.layers
+    ids, x = k.Input((7,), name="ids"), k.Input((7, 6), name="x")
+    e = L.Embedding(10, 6, mask_zero=True)(ids)
+    h = L.LSTM(6, return_sequences=True)(e)
+    both, one = L.Add()([e, h]), L.Average()([e, x])
+    gated = L.Multiply()([h, L.Dense(6, activation="sigmoid")(L.GRU(6)(x))])
+    joined = L.Concatenate()([L.GRU(3, return_sequences=True)(both), one])
+    step = k.Input((6,))
+    steps = L.TimeDistributed(k.Model(step, L.Dense(4, activation="tanh")(step)))(gated)
+    return k.Model([ids, x], [L.GRU(4)(joined), L.LSTM(3)(steps), L.LSTM(3)(L.Maximum()([e, h]))])
+
+
 def nested(k):
     L = k.layers
     inner_in = k.Input((5, 3))
@@ -139,10 +152,10 @@ def inputs(name, rng):
         x[rng.random((6, 8)) < 0.3] = -1
         x[:, 0] = 0.5  # a row with no step at all has no mean
         return [x]
-    if name == "graph":
+    if name in ("graph", "residual"):
         ids = rng.integers(0, 10, (6, 7)) * (rng.random((6, 7)) > 0.3)
-        x = rng.standard_normal((6, 5, 6))
-        x[rng.random((6, 5)) < 0.3] = -1
+        x = rng.standard_normal((6, 5 if name == "graph" else 7, 6))
+        x[rng.random(x.shape[:2]) < 0.3] = -1
         return [ids, x]
     shape = {"convolved": (24, 3), "nested": (5, 3), "stacked": (6, 3), "activations": (4, 3)}
     return [rng.standard_normal((6, *shape[name]))]
@@ -150,7 +163,7 @@ def inputs(name, rng):
 
 def main():
     HERE.mkdir(exist_ok=True)
-    for make in (embedded, masked, convolved, graph, nested, stacked, activations):
+    for make in (embedded, masked, convolved, graph, residual, nested, stacked, activations):
         for k, version in ((keras3, "k3"), (keras2, "k2")):
             name = make.__name__
             rng = np.random.default_rng(len(name))
