@@ -10,24 +10,29 @@ KERNELS = "pyx/kernels"
 HEADERS = [
     f"{KERNELS}/{name}.h" for name in ("kernels", "kernels_impl", "vec", "activations", "gates")
 ]
+# What dispatch.c probes for: the parts of the psABI levels that the kernels use.
+V3 = ["-mavx2", "-mfma"]
+V4 = [*V3, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"]
 ISA_FLAGS = {
-    "x86_64": {
-        "x86_64": "-march=x86-64",
-        "x86_64_v3": "-march=x86-64-v3",
-        "x86_64_v4": "-march=x86-64-v4",
-    },
-    "arm64": {"arm64": "-march=armv8-a"},
+    "x86_64": {"x86_64": [], "x86_64_v3": V3, "x86_64_v4": V4},
+    "arm64": {"arm64": []},
 }
 MACHINE = {"AMD64": "x86_64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+if MACHINE not in ISA_FLAGS:
+    raise SystemExit(f"rnn_core has no kernels for {MACHINE}, only for {', '.join(ISA_FLAGS)}")
 # gnu11 with contraction: -std=c11 yields no fused multiply-add.
 C_FLAGS = ["-std=gnu11", "-O3", "-ffp-contract=fast", "-fPIC", "-fvisibility=hidden"]
 
 libraries = [
     (
         f"rnn_kernels_{isa}",
-        {"sources": [f"{KERNELS}/{isa}.c"], "obj_deps": {"": HEADERS}, "cflags": [*C_FLAGS, flag]},
+        {
+            "sources": [f"{KERNELS}/{isa}.c"],
+            "obj_deps": {"": HEADERS},
+            "cflags": [*C_FLAGS, *flags],
+        },
     )
-    for isa, flag in ISA_FLAGS[MACHINE].items()
+    for isa, flags in ISA_FLAGS[MACHINE].items()
 ]
 macros = [("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")]
 extensions = [

@@ -70,12 +70,19 @@ def use_isa(name=None):
 
 def isa():
     """Return the name of the instruction set in use."""
-    return (<bytes> kernels.isa).decode()
+    return (<bytes> current_kernels().isa).decode()
+
+
+cdef const rnn_kernels *current_kernels() except NULL:
+    """The kernels in use: on first use those that the environment's RNN_CORE_ISA names."""
+    if kernels == NULL:
+        use_isa(os.environ.get("RNN_CORE_ISA") or None)
+    return kernels
 
 
 def activations():
     """Return the names of the built-in activations."""
-    cdef const rnn_activation *row = kernels.activations
+    cdef const rnn_activation *row = rnn_kernels_best().activations
     names = []
     while row.name != NULL:
         names.append((<bytes> row.name).decode())
@@ -84,7 +91,7 @@ def activations():
 
 
 cdef rnn_row_function *row_function(str name, cnp.dtype dtype) except NULL:
-    cdef rnn_row_function *const *found = rnn_activation_find(kernels, name.encode())
+    cdef rnn_row_function *const *found = rnn_activation_find(current_kernels(), name.encode())
     if found == NULL:
         raise ValueError(f"no activation {name!r}; there are {', '.join(activations())}")
     return found[real_of(dtype)]
@@ -110,9 +117,6 @@ def activate(str name, cnp.ndarray x not None):
     with nogil:
         for row in range(rows):
             apply(data + row * row_bytes, n)
-
-
-use_isa(os.environ.get("RNN_CORE_ISA") or None)
 
 
 # Plans
@@ -204,6 +208,7 @@ cdef class Plan:
         self.w.recurrent_kernel = cnp.PyArray_DATA(self.arrays[1])
         self.w.bias = cnp.PyArray_DATA(self.arrays[2])
         self.w.recurrent_bias = cnp.PyArray_DATA(self.arrays[3])
+        cdef const rnn_kernels *kernels = current_kernels()
         self.w.activation = row_function(activation, self.dtype)
         self.w.recurrent_activation = row_function(recurrent_activation, self.dtype)
         if self.w.cell == SIMPLE_RNN:
@@ -273,7 +278,7 @@ cdef class Plan:
         b.mask = NULL
         b.mask_row = b.mask_step = 0
         if mask is not None:
-            if mask.dtype != np.bool_ or (mask.shape[0], mask.shape[1]) != (b.rows, b.timesteps):
+            if mask.dtype != np.bool_ or (<object> mask).shape != (b.rows, b.timesteps):
                 raise ValueError(f"mask is {mask.dtype} {(<object> mask).shape}, "
                                  f"expected bool {(b.rows, b.timesteps)}")
             b.mask = <const unsigned char *> cnp.PyArray_DATA(mask)
@@ -310,17 +315,21 @@ cdef class Plan:
         return z
 
     cdef cnp.ndarray _ids(self, cnp.ndarray ids, cnp.ndarray table):
-        """Return `ids` as C-contiguous intp, checked against the table's rows."""
+        """Return a copy of `ids`, C-contiguous intp, checked against the table's rows.
+
+        A copy, for others may write to theirs while the loop runs without the GIL.
+        """
         self._check("table", table, (table.shape[0], self.w.columns))
         if not cnp.PyArray_IS_C_CONTIGUOUS(table):
             raise ValueError("table must be C-contiguous")
         if ids.ndim != 2:
             raise ValueError(f"ids have {ids.ndim} axes, expected 2")
+        ids = np.array(ids, np.intp, order="C")
         if ids.size and not 0 <= ids.min() <= ids.max() < table.shape[0]:
             raise ValueError(
                 f"ids are {ids.min()} to {ids.max()}, expected 0 to {table.shape[0] - 1}"
             )
-        return np.ascontiguousarray(ids, np.intp)
+        return ids
 
     cdef int _check(self, str name, cnp.ndarray array, tuple shape) except -1:
         if (<object> array).shape != shape or array.dtype != self.dtype:

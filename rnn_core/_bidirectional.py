@@ -107,7 +107,9 @@ class Bidirectional(Layer):
         for layer, half, target in zip(layers, halves, targets, strict=True):
             output, states = layer.scan(inputs, mask, training, half, constants, target)
             outputs.append(output)
-            last_states += states
+            last_states.append(states)
+        for layer, states in zip(layers, last_states, strict=True):
+            layer.record(states)
         if self.merge_mode != "concat":
             if self.return_sequences:
                 axis = 0 if self.time_major else 1
@@ -115,7 +117,8 @@ class Bidirectional(Layer):
             merged = outputs if self.merge_mode is None else _MERGE[self.merge_mode](*outputs)
         if not self.return_state:
             return merged
-        return [*(merged if self.merge_mode is None else [merged]), *last_states]
+        states = [state for half in last_states for state in half]
+        return [*(merged if self.merge_mode is None else [merged]), *states]
 
     def _halves(self, states: Any) -> list[Any]:
         """Return the forward and the backward layer's part of a list of states."""
@@ -153,8 +156,9 @@ class Bidirectional(Layer):
         if not self.stateful:
             raise AttributeError(f"{self.name}: layer must be stateful to reset its states")
         halves = self._halves(states)
-        self.forward_layer.reset_states(halves[0])
+        forward = self.forward_layer.states_after_reset(halves[0])
         self.backward_layer.reset_states(halves[1])
+        self.forward_layer.record(forward)
 
     reset_state = reset_states
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any, ClassVar
 
 import numpy as np
@@ -108,7 +109,7 @@ class _GatedCell(AbstractRNNCell):
         self.bias: Array | None = None
         self._plan: _engine.Plan | None = None
         self._rng = np.random.default_rng(seed)
-        self._dropout_masks: dict[str, Array] = {}
+        self._dropout_masks: dict[tuple[int, str], Array] = {}
 
     @property
     def state_size(self) -> Any:
@@ -137,9 +138,12 @@ class _GatedCell(AbstractRNNCell):
             (self.units, columns), self.recurrent_initializer, name="recurrent_kernel"
         )
         if self.use_bias:
-            self.bias = self.add_weight(self.bias_shape(), self.bias_initializer, name="bias")
+            self.bias = self.make_bias()
         self._features = features
-        self.built = True
+
+    def make_bias(self) -> Array:
+        """Return a new bias."""
+        return self.add_weight(self.bias_shape(), self.bias_initializer, name="bias")
 
     def weights_changed(self) -> None:
         """Drop the plan."""
@@ -148,16 +152,18 @@ class _GatedCell(AbstractRNNCell):
 
     def reset_dropout_mask(self) -> None:
         """Draw new dropout masks at the next training step; each sequence has its own."""
-        self._dropout_masks = {}
+        for kind in ("inputs", "recurrent"):
+            self._dropout_masks.pop((threading.get_ident(), kind), None)
 
     def _drop(self, kind: str, rate: float, x: Array, training: bool | None) -> Array:
         if not training or rate == 0:
             return x
-        if kind not in self._dropout_masks:
+        key = threading.get_ident(), kind
+        if key not in self._dropout_masks:
             keep = np.greater_equal(self._rng.random(x.shape), rate)
             scale = 1 / (1 - rate) if rate < 1 else 0.0
-            self._dropout_masks[kind] = keep.astype(x.dtype) * x.dtype.type(scale)
-        dropped: Array = x * self._dropout_masks[kind]
+            self._dropout_masks[key] = keep.astype(x.dtype) * x.dtype.type(scale)
+        dropped: Array = x * self._dropout_masks[key]
         return dropped
 
     def _products(self, inputs: Array, h: Array, training: bool | None) -> tuple[Array, Array]:
@@ -175,18 +181,15 @@ class _GatedCell(AbstractRNNCell):
 
     def plan(self) -> _engine.Plan | None:
         """Return the cell made ready for the engine, or None if only `call` can run it."""
-        if self._plan is None:
-            names = [getattr(self, key) for key in self._activation_keys()]
-            if not all(isinstance(name, _activations.BuiltIn) for name in names):
+        plan = self._plan
+        if plan is None:
+            activations = [getattr(self, key) for key in self._activation_keys()]
+            if not all(isinstance(a, _activations.BuiltIn) for a in activations):
                 return None
-            self._plan = _engine.Plan(
-                self.plan_kind(),
-                self.kernel,
-                self.recurrent_kernel,
-                *self.plan_biases(),
-                *(activation.name for activation in names),
-            )
-        return self._plan
+            names = (activation.name for activation in activations)
+            weights = (self.kernel, self.recurrent_kernel, *self.plan_biases())
+            self._plan = plan = _engine.Plan(self.plan_kind(), *weights, *names)
+        return plan
 
     def _activation_keys(self) -> tuple[str, ...]:
         return ("activation", "recurrent_activation")
@@ -361,11 +364,12 @@ class LSTMCell(_GatedCell):
         """Units, twice: h and c."""
         return [self.units, self.units]
 
-    def build(self, input_shape: Any) -> None:
-        """Make kernel, recurrent_kernel and bias."""
-        super().build(input_shape)
-        if self.bias is not None and self.unit_forget_bias:
-            self.bias[self.units : 2 * self.units] = 1
+    def make_bias(self) -> Array:
+        """Return a new bias."""
+        bias = super().make_bias()
+        if self.unit_forget_bias:
+            bias[self.units : 2 * self.units] = 1
+        return bias
 
     def call(self, inputs: Any, states: Any, training: bool | None = None) -> tuple[Any, Any]:
         """Return the output and the states [h, c], for inputs ``(batch, features)``."""

@@ -43,6 +43,7 @@ class FoldedEmbedding:
             return self.layer.call_with_mask(inner, mask, training)
         mask = self.embedding.compute_mask(ids)
         output, states = self.layer.scan(ids, mask, training, table=table)
+        self.layer.record(states)
         result = [output, *states] if self.layer.return_state else output
         return result, self.layer.compute_mask(ids, mask)
 
@@ -64,17 +65,17 @@ def fold(layers: Sequence[Layer]) -> list[Any]:
     steps: list[Any] = []
     for layer in layers:
         below = len(steps) - 1
-        while below >= 0 and isinstance(steps[below], (Dropout, SpatialDropout1D)):
+        while below >= 0 and type(steps[below]) in (Dropout, SpatialDropout1D):
             below -= 1
         embedding = steps[below] if below >= 0 else None
         if isinstance(embedding, Embedding) and isinstance(layer, RNN) and _fits(embedding, layer):
-            steps[below:] = [FoldedEmbedding(embedding, layer)]
+            steps[below:] = [FoldedEmbedding(embedding, layer)]  # type: ignore[arg-type]
         else:
             steps.append(layer)
     return steps
 
 
-def _fits(embedding: Embedding, layer: RNN) -> bool:
+def _fits(embedding: Any, layer: Layer) -> bool:
     if embedding.dtype != layer.dtype:
         return False
     columns = max((weight.shape[-1] for weight in layer.weights), default=0)

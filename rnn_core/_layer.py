@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, wraps
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -32,6 +33,10 @@ _IGNORED = {
 LAYERS: dict[str, type[Layer]] = {}
 
 
+# Calls from several threads may meet a layer that none has built yet.
+_building = threading.RLock()
+
+
 @dataclass(eq=False)
 class Weight:
     """One array of a layer: its name, values, owner, and whether Keras would train it."""
@@ -40,6 +45,17 @@ class Weight:
     value: Array
     trainable: bool
     owner: Layer
+
+
+def _marking_built(build: Any) -> Any:
+    """Return a `build` that users may call themselves: a call of the layer does not build again."""
+
+    @wraps(build)
+    def wrapped(self: Layer, input_shape: Any) -> None:
+        build(self, input_shape)
+        self.built = True
+
+    return wrapped
 
 
 @lru_cache(maxsize=1024)
@@ -121,6 +137,8 @@ class Layer:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if "build" in vars(cls):
+            cls.build = _marking_built(cls.build)  # type: ignore[method-assign]
         if cls.__module__.startswith("rnn_core.") and not cls.__name__.startswith("_"):
             LAYERS[cls.__name__] = cls
 
@@ -213,8 +231,10 @@ class Layer:
 
     def _ensure_built(self, input_shape: Any) -> None:
         if not self.built:
-            self.build(input_shape)
-            self.built = True
+            with _building:
+                if not self.built:
+                    self.build(input_shape)
+                    self.built = True
 
     def add_weight(
         self,

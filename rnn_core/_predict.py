@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,7 +40,7 @@ def _default_batch(model: Model, x: Any, rows: int, threads: int) -> int:
     steps = max((leaf.shape[1] for leaf in flatten(x) if leaf.ndim > 1), default=1)
     fitting = _BATCH_BYTES // (4 * max(1, steps) * widest)
     share = math.ceil(rows / threads)
-    return max(1, min(max(_MIN_ROWS, min(fitting, _MAX_ROWS)), share))
+    return max(_MIN_ROWS, min(fitting, _MAX_ROWS, share))
 
 
 def _progress(wanted: bool, rows: int) -> Callable[[int], Any]:
@@ -70,7 +69,12 @@ def predict(model: Model, x: Any, batch_size: int | None, progress: bool) -> Any
         batch_size = _default_batch(model, x, rows, threads)
     elif batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}, expected at least 1")
+    if model.is_stateful() and rows % batch_size:
+        raise ValueError(
+            f"{model.name}: {rows} rows, expected a multiple of {batch_size} for a stateful model"
+        )
     starts = range(0, rows, batch_size)
+    threads = min(threads, len(starts))
     if len(starts) <= 1:
         advance = _progress(progress, rows)
         outputs = model(x)
@@ -97,6 +101,9 @@ def _in_order(run: Callable[[int], Any], first: Any, starts: range, threads: int
     if threads == 1:
         yield from (run(start) for start in starts[1:])
         return
+    # Its import costs milliseconds, which a single row need not pay.
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(threads) as pool:
         ahead = 2 * threads
         futures = [pool.submit(run, start) for start in starts[1 : 1 + ahead]]

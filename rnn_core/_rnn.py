@@ -136,6 +136,7 @@ class RNN(Layer):
     ) -> Any:
         """Return the output, or ``[output, *states]``; arguments as for the class."""
         output, states = self.scan(inputs, mask, training, initial_state, constants)
+        self.record(states)
         return [output, *states] if self.return_state else output
 
     def scan(
@@ -148,7 +149,7 @@ class RNN(Layer):
         out: Array | None = None,
         table: Array | None = None,
     ) -> tuple[Array, list[Any]]:
-        """Return the output and the last states.
+        """Return the output and the last states; those of a stateful layer are not recorded yet.
 
         Args:
             inputs, mask, training, initial_state, constants: as for `call`.
@@ -162,36 +163,36 @@ class RNN(Layer):
             mask = mask if mask is None else mask.swapaxes(0, 1)
             out = out.swapaxes(0, 1) if out is not None and self.return_sequences else out
         states = self._initial_states(initial_state, inputs.shape[0])
-        cells = self._native_cells(training)
-        if cells:
-            output, states = self._scan_native(cells, inputs, mask, states, out, table)
+        plans = self._plans(training)
+        if plans:
+            output, states = self._scan_native(plans, inputs, mask, states, out, table)
         else:
             output, states = self._scan_steps(inputs, mask, states, training, constants, out)
-        if self.stateful:
-            self._record(states)
         if self.time_major and self.return_sequences:
             output = output.swapaxes(0, 1)
         return output, states
 
-    def _native_cells(self, training: bool | None) -> list[Any]:
-        """Return the cells if the engine can run all of them, else nothing."""
+    def _plans(self, training: bool | None) -> list[Any]:
+        """Return the cells' plans if the engine can run all of them, else nothing."""
         cells = self.cell.cells if type(self.cell) is StackedRNNCells else [self.cell]
+        plans = []
         for cell in cells:
-            if type(cell) not in _NATIVE_CELLS or cell.dtype != self.dtype or cell.plan() is None:
+            if type(cell) not in _NATIVE_CELLS or cell.dtype != self.dtype:
                 return []
             if training and (cell.dropout or cell.recurrent_dropout):
                 return []
-        return list(cells)
+            plans.append(cell.plan())
+        return plans if all(plan is not None for plan in plans) else []
 
     def projection_table(self, embeddings: Array) -> Array | None:
         """Return x.W + b for each row x of an embedding's table, or None if only steps can run."""
-        cells = self._native_cells(training=None)
-        table: Array | None = cells[0].plan().project(embeddings) if cells else None
+        plans = self._plans(training=None)
+        table: Array | None = plans[0].project(embeddings) if plans else None
         return table
 
     def _scan_native(
         self,
-        cells: list[Any],
+        plans: list[Any],
         x: Array,
         mask: Array | None,
         states: list[Any],
@@ -203,12 +204,16 @@ class RNN(Layer):
         entries = [flatten(entry) for entry in (states if stacked else [states])]
         states = map_leaves(lambda s: np.array(s, self.dtype, order="C"), entries)
         backwards = self.go_backwards
-        for cell, state in zip(cells, states, strict=True):
-            top = cell is cells[-1]
+        for plan, state in zip(plans, states, strict=True):
+            top = plan is plans[-1]
             shape = x.shape[:2] if self.return_sequences or not top else x.shape[:1]
-            target = out if top and out is not None else np.empty((*shape, cell.units), self.dtype)
+            target = (
+                out
+                if top and out is not None
+                else np.empty((*shape, state[0].shape[1]), self.dtype)
+            )
             zero = top and self.zero_output_for_mask
-            cell.plan().run(x, tuple(state), target, mask, backwards, zero, table)
+            plan.run(x, tuple(state), target, mask, backwards, zero, table)
             if backwards and not top:
                 # The outputs come in processing order: the next cell goes forwards through them.
                 mask = mask if mask is None else mask[:, ::-1]
@@ -294,8 +299,10 @@ class RNN(Layer):
         fitted: list[Any] = pack_like(like, arrays)
         return fitted
 
-    def _record(self, states: list[Any]) -> None:
-        self._states = map_leaves(np.copy, list(states))
+    def record(self, states: list[Any]) -> None:
+        """Keep copies of the states for the next call, if the layer is stateful."""
+        if self.stateful:
+            self._states = map_leaves(np.copy, list(states)) or None
 
     @property
     def states(self) -> list[Any]:
@@ -315,20 +322,25 @@ class RNN(Layer):
             AttributeError: the layer is not stateful.
             ValueError: the batch size is unknown; another number or shape of states.
         """
+        self.record(self.states_after_reset(states))
+
+    def states_after_reset(self, states: Any = None) -> list[Any]:
+        """Return what `reset_states` would set; arguments and errors are its own."""
         if not self.stateful:
             raise AttributeError(f"{self.name}: layer must be stateful to reset its states")
+        batch = (self.batch_input_shape or (None, None))[1 if self.time_major else 0]
         if self._states is not None:
             like = self._states
-        elif self.batch_input_shape and self.batch_input_shape[0]:
-            like = self.get_initial_state(self.batch_input_shape[1 if self.time_major else 0])
+        elif batch is not None:
+            like = self.get_initial_state(batch)
         elif states is None:
-            return
+            return []
         else:
-            raise ValueError(
-                f"{self.name}: a stateful layer needs to know its batch size to set states"
-            )
-        fitted = like if states is None else self._fit_states(states, like, "reset_states")
-        self._record(map_leaves(np.zeros_like, fitted) if states is None else fitted)
+            raise ValueError(f"{self.name}: the batch size must be known to set states")
+        if states is None:
+            zeros: list[Any] = map_leaves(np.zeros_like, like)
+            return zeros
+        return self._fit_states(states, like, "reset_states")
 
     reset_state = reset_states
 

@@ -47,7 +47,7 @@ def get_num_threads() -> int:
     if _num_threads is not None:
         return _num_threads
     from_environment = os.environ.get("RNN_CORE_NUM_THREADS")
-    if from_environment is None:
+    if not from_environment:
         return available_cores()
     if not from_environment.isdecimal() or int(from_environment) < 1:
         raise ValueError(f"RNN_CORE_NUM_THREADS is {from_environment!r}, expected a number from 1")
@@ -97,6 +97,20 @@ def _thread_functions() -> list[tuple[Any, Any]]:
         for file in blas_files()
     ]
     return [pair for pair in pairs if None not in pair]
+
+
+def _after_fork() -> None:
+    """Begin anew in a child: the threads that held the lock or were inside exist no more."""
+    global _lock, _inside
+    _lock = threading.Lock()
+    if _inside:
+        _inside = 0
+        for (_, set_threads), threads in zip(_thread_functions(), _saved, strict=True):
+            set_threads(threads)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 @contextmanager

@@ -34,14 +34,14 @@ FLOORS = {
     "_bidirectional": 7,
     "_layers": 6,
     "_graph_config": 6,
-    "_folding": 7,
+    "_folding": 8,
     "_predict": 7,
-    "_model": 8,
+    "_model": 9,
     "formats": 1,
-    "importers": 9,
-    "_tables": 9,
-    "__init__": 10,
-    "_cli": 11,
+    "importers": 10,
+    "_tables": 10,
+    "__init__": 11,
+    "_cli": 12,
 }
 FORMATS_MAY_SEE = {"formats", "_typing"}
 

@@ -1,5 +1,5 @@
 #ifndef __aarch64__
-#error "compile with -march=armv8-a"
+#error "compile for this architecture"
 #endif
 #define ISA arm64
 #define VECTOR_BYTES 16

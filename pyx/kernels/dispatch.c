@@ -5,18 +5,14 @@
 
 #include "kernels.h"
 
-/* gcc's and clang's probe asks the CPU, and the operating system for the registers it saves. */
+/* Each probe asks for what setup.py compiles with, no more: gcc's and clang's probe asks the CPU, and the operating system for the registers it saves. */
 #if defined(__x86_64__)
 extern const rnn_kernels rnn_kernels_x86_64, rnn_kernels_x86_64_v3, rnn_kernels_x86_64_v4;
 static int always(void) { return 1; }
-static int v3(void) {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-           __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
-}
+static int v3(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 static int v4(void) {
     return v3() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512vl");
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 #elif defined(__aarch64__)
 extern const rnn_kernels rnn_kernels_arm64;

@@ -1,5 +1,5 @@
 #ifndef __x86_64__
-#error "compile with -march=x86-64"
+#error "compile for this architecture"
 #endif
 #define ISA x86_64
 #define VECTOR_BYTES 16

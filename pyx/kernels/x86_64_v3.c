@@ -1,5 +1,5 @@
 #ifndef __AVX2__
-#error "compile with -march=x86-64-v3"
+#error "compile with the flags of setup.py"
 #endif
 #define ISA x86_64_v3
 #define VECTOR_BYTES 32

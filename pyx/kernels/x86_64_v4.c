@@ -1,5 +1,5 @@
 #ifndef __AVX512F__
-#error "compile with -march=x86-64-v4"
+#error "compile with the flags of setup.py"
 #endif
 #define ISA x86_64_v4
 #define VECTOR_BYTES 64
