@@ -8,7 +8,9 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
+import signal
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,14 +24,23 @@ from rnn_core._model import Model, _shape_text
 from rnn_core._typing import Array
 
 _OUTPUTS = (".npy", ".csv")
+_INPUTS = (".npy", ".npz", ".csv", ".csv.gz")
+_ERRORS = (ValueError, TypeError, OSError, ImportError, MemoryError, RuntimeError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status: 0, or 2 after one line on stderr."""
     options = _parser().parse_args(arguments)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _stop)
     try:
         options.command(options)
-    except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our lines has gone, which takes nothing from what was done.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except _ERRORS as error:
         text = " ".join(str(error).split()) or type(error).__name__
         print(f"rnn-core: {text}", file=sys.stderr)
         return 2
@@ -37,6 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("rnn-core: interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def _stop(number: int, frame: Any) -> None:
+    """End as after an error, so that temporary files go."""
+    raise SystemExit(128 + number)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -92,20 +108,24 @@ def _score(options: argparse.Namespace) -> None:
         raise ValueError(f"output is {options.output}, expected a name that ends in .npy or .csv")
     if not options.output.parent.is_dir():
         raise ValueError(f"output is {options.output}, but {options.output.parent} is no directory")
-    if options.keep and suffix != ".csv":
-        raise ValueError(f"--keep needs a .csv output, not {options.output}")
+    if (options.keep or options.names) and suffix != ".csv":
+        raise ValueError(f"--keep and --names need a .csv output, not {options.output}")
+    for source in (options.model, options.input):
+        if source.resolve() == options.output.resolve():
+            raise ValueError(f"output is {options.output}, which is also what it is made from")
     if options.threads is not None:
         rnn_core.set_num_threads(options.threads)
     model = rnn_core.load(options.model)
     x, kept = _read(model, options)
-    progress = sys.stderr.isatty() and importlib.util.find_spec("tqdm") is not None
+    terminal = sys.stderr is not None and sys.stderr.isatty()
+    progress = terminal and importlib.util.find_spec("tqdm") is not None
     scores = _chosen(model.predict(x, options.batch_size, progress), options.which)
     with _tables.replacing(options.output) as path:
         if suffix == ".npy":
             np.save(path, scores)
         else:
-            flat = scores.reshape(len(scores), -1)
-            _tables.write_csv(path, kept, _output_names(scores, options.names), flat)
+            names = _output_names(scores.shape[1:], options.names)
+            _tables.write_csv(path, kept, names, scores.reshape(len(scores), len(names)))
     seconds = time.perf_counter() - begin
     rows = len(scores)
     print(f"{rows:,} rows in {seconds:.2f} s: {rows / seconds:,.0f} rows/s")
@@ -114,22 +134,23 @@ def _score(options: argparse.Namespace) -> None:
 def _read(model: Model, options: argparse.Namespace) -> tuple[Any, _tables.Columns]:
     """Return the model's input and the columns to keep."""
     names, keep = _split(options.columns), _split(options.keep)
-    suffixes = options.input.suffixes
-    suffix = (
-        suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else options.input.suffix
-    )
-    if suffix == ".csv":
-        table = _tables.read_csv(options.input)
-        kept = table.select(keep) if keep else {}
-        if options.encoder:
-            columns = table.filled(names or list(table.columns)[:1])
-            return _encode(options.encoder, list(columns.values())), kept
-        return _steps(model, _tables.numbers(table, names), options.input), kept
-    if keep or options.encoder:
-        raise ValueError(f"--keep and --encoder need a .csv input, not {options.input}")
+    suffix = next((end for end in _INPUTS if options.input.name.endswith(end)), None)
+    if suffix is None:
+        raise ValueError(
+            f"input is {options.input}, expected a name that ends in {' or '.join(_INPUTS)}"
+        )
     if suffix in (".npy", ".npz"):
+        if keep or options.encoder:
+            raise ValueError(f"--keep and --encoder need a .csv input, not {options.input}")
+        if names and suffix == ".npy":
+            raise ValueError(f"--columns needs a .csv or .npz input, not {options.input}")
         return _tables.read_arrays(options.input, names), {}
-    raise ValueError(f"input is {options.input}, expected a name that ends in .npy, .npz or .csv")
+    table = _tables.read_csv(options.input)
+    kept = table.select(keep) if keep else {}
+    if options.encoder:
+        columns = table.filled(names or list(table.columns)[:1])
+        return _encode(options.encoder, list(columns.values())), kept
+    return _steps(model, _tables.numbers(table, names), options.input), kept
 
 
 def _encode(encoder: str, columns: list[list[str]]) -> Array:
@@ -138,12 +159,10 @@ def _encode(encoder: str, columns: list[list[str]]) -> Array:
         raise ValueError(f"encoder is {encoder!r}, expected MODULE:FUNCTION")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
-    function = getattr(importlib.import_module(module_name), function_name, None)
-    if function is None:
-        raise ValueError(f"module {module_name!r} has no function {function_name!r}")
     try:
+        function = getattr(importlib.import_module(module_name), function_name)
         ids = np.asarray(function(*columns))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ValueError(f"encoder {encoder} failed: {type(error).__name__}: {error}") from error
     if ids.shape[:1] != (len(columns[0]),):
         raise ValueError(f"encoder {encoder} gave shape {ids.shape} for {len(columns[0])} rows")
@@ -178,13 +197,13 @@ def _chosen(outputs: Any, which: int | None) -> Array:
     return chosen
 
 
-def _output_names(scores: Array, given: str | None) -> list[str]:
+def _output_names(shape: tuple[int, ...], given: str | None) -> list[str]:
     """Return a name for each value of a row; values of step t are named ``t.name``."""
-    width = scores.shape[-1]
+    width = shape[-1] if shape else 1
     names = _split(given) or [f"output_{index}" for index in range(width)]
     if len(names) != width:
         raise ValueError(f"--names has {len(names)} names, expected {width}")
-    for steps in reversed(scores.shape[1:-1]):
+    for steps in reversed(shape[:-1]):
         names = [f"{step}.{name}" for step in range(steps) for name in names]
     return names
 

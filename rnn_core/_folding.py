@@ -67,16 +67,17 @@ def fold(layers: Sequence[Layer]) -> list[Any]:
         below = len(steps) - 1
         while below >= 0 and type(steps[below]) in (Dropout, SpatialDropout1D):
             below -= 1
-        embedding = steps[below] if below >= 0 else None
-        if isinstance(embedding, Embedding) and isinstance(layer, RNN) and _fits(embedding, layer):
-            steps[below:] = [FoldedEmbedding(embedding, layer)]  # type: ignore[arg-type]
+        if below >= 0 and _fit(steps[below], layer):
+            steps[below:] = [FoldedEmbedding(steps[below], layer)]
         else:
             steps.append(layer)
     return steps
 
 
-def _fits(embedding: Any, layer: Layer) -> bool:
-    if embedding.dtype != layer.dtype:
+def _fit(embedding: Any, layer: Any) -> bool:
+    # Exactly these: a subclass may compute something else.
+    if type(embedding) is not Embedding or type(layer) not in (RNN, SimpleRNN, GRU, LSTM):
         return False
     columns = max((weight.shape[-1] for weight in layer.weights), default=0)
-    return embedding.input_dim * columns * layer.dtype.itemsize <= TABLE_BYTES
+    small = embedding.input_dim * columns * layer.dtype.itemsize <= TABLE_BYTES
+    return small and embedding.dtype == layer.dtype

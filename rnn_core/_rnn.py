@@ -204,14 +204,12 @@ class RNN(Layer):
         entries = [flatten(entry) for entry in (states if stacked else [states])]
         states = map_leaves(lambda s: np.array(s, self.dtype, order="C"), entries)
         backwards = self.go_backwards
-        for plan, state in zip(plans, states, strict=True):
-            top = plan is plans[-1]
+        for floor, (plan, state) in enumerate(zip(plans, states, strict=True), start=1):
+            top = floor == len(plans)
             shape = x.shape[:2] if self.return_sequences or not top else x.shape[:1]
-            target = (
-                out
-                if top and out is not None
-                else np.empty((*shape, state[0].shape[1]), self.dtype)
-            )
+            target = out if top else None
+            if target is None:
+                target = np.empty((*shape, state[0].shape[1]), self.dtype)
             zero = top and self.zero_output_for_mask
             plan.run(x, tuple(state), target, mask, backwards, zero, table)
             if backwards and not top:

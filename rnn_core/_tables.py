@@ -23,11 +23,11 @@ Columns = dict[str, list[str]]
 
 @dataclass
 class Table:
-    """A CSV file's cells, column by column."""
+    """A CSV file's cells, column by column, and the line that each row ends on."""
 
     path: Path
     columns: Columns
-    has_header: bool
+    lines: list[int]
 
     def select(self, names: Sequence[str] | None) -> Columns:
         """Return the columns of these names, all if None.
@@ -54,17 +54,8 @@ class Table:
         return columns
 
     def place(self, row: int) -> str:
-        """Return the file's name and the line on which a row ends."""
-        with _open_text(self.path) as file:
-            reader = csv.reader(file)
-            for _ in range(row + 1 + self.has_header):
-                next(reader)
-            return f"{self.path}, line {reader.line_num}"
-
-
-def _open_text(path: Path) -> IO[str]:
-    opener: Callable[..., IO[str]] = gzip.open if path.suffix == ".gz" else open
-    return opener(path, "rt", newline="", encoding="utf-8-sig")
+        """Return the file's name and a row's line."""
+        return f"{self.path}, line {self.lines[row]}"
 
 
 def read_csv(path: Path) -> Table:
@@ -76,32 +67,50 @@ def read_csv(path: Path) -> Table:
         ValueError: no rows, a row of another number of cells than the first line, or text that is
             no UTF-8.
     """
+    opener: Callable[..., IO[str]] = gzip.open if path.suffix == ".gz" else open
     try:
-        with _open_text(path) as file:
-            reader = csv.reader(file)
-            first = next(reader, None)
-            if first is None:
-                raise ValueError(f"{path} is empty, expected rows")
-            has_header = not all(map(_is_number, first))
-            names = first if has_header else [str(index) for index in range(len(first))]
-            columns: list[list[str]] = [[] if has_header else [cell] for cell in first]
-            # Some thousand rows at a time: their lists are gone before they crowd the memory.
-            while rows := list(itertools.islice(reader, 4096)):
-                for row in rows:
-                    if len(row) != len(names):
-                        table = Table(path, dict(zip(names, columns, strict=True)), has_header)
-                        line = table.place(len(columns[0]) + rows.index(row))
-                        raise ValueError(f"{line}: {len(row)} cells, expected {len(names)}")
-                for column, cells in zip(columns, zip(*rows, strict=True), strict=True):
-                    column += cells
+        with opener(path, "rt", newline="", encoding="utf-8-sig") as file:
+            return _read_rows(path, csv.reader(file))
     except (csv.Error, EOFError, UnicodeDecodeError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"{path} is no CSV file: {error}") from error
-    if not columns[0]:
-        raise ValueError(f"{path} has a header and no rows")
+
+
+def _read_rows(path: Path, reader: Any) -> Table:
+    first = next(reader, None)
+    if not first:
+        raise ValueError(f"{path} {'is empty' if first is None else 'has a blank first line'}")
+    has_header = not all(_is_number(cell) for cell in first if cell)
+    names = [cell.strip() for cell in first] if has_header else list(map(str, range(len(first))))
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"{path} has two columns {twice!r}")
-    return Table(path, dict(zip(names, columns, strict=True)), has_header)
+    table = Table(path, {name: [] for name in names}, [])
+    rows: list[list[str]] = [] if has_header else [first]
+    if rows:
+        table.lines.append(reader.line_num)
+    blank = 0
+    for row in reader:
+        if not row:
+            blank = blank or reader.line_num
+            continue
+        if blank or len(row) != len(names):
+            line, cells = (blank, 0) if blank else (reader.line_num, len(row))
+            raise ValueError(f"{path}, line {line}: {cells} cells, expected {len(names)}")
+        rows.append(row)
+        table.lines.append(reader.line_num)
+        # Some thousand rows at a time: their lists are gone before they crowd the memory.
+        if len(rows) == 4096:
+            _append(table, rows)
+    _append(table, rows)
+    if not table.lines:
+        raise ValueError(f"{path} has a header and no rows")
+    return table
+
+
+def _append(table: Table, rows: list[list[str]]) -> None:
+    for column, cells in zip(table.columns.values(), zip(*rows, strict=True), strict=False):
+        column += cells
+    rows.clear()
 
 
 def _is_number(cell: str) -> bool:
@@ -163,7 +172,7 @@ def read_arrays(path: Path, names: Sequence[str] | None) -> Any:
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`, which takes its place once all went well."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=".rnn-core.", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:

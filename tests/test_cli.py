@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -122,6 +123,10 @@ def files(tmp_path):
     row = ",".join(["1"] * 20)
     (tmp_path / "missing.csv").write_text(f"{row}\n{row[:-1]}\n")
     (tmp_path / "short.csv").write_text(f"{row}\n{row[:-2]}\n")
+    (tmp_path / "first.csv").write_text(f",{row[2:]}\n{row}\n")
+    (tmp_path / "blank.csv").write_text(f"\n{row}\n")
+    (tmp_path / "gap.csv").write_text(f"{row}\n\n{row}\n\n")
+    (tmp_path / "twice.csv").write_text("a,b,a\n1,2,3\n")
     (tmp_path / "word.csv").write_text(f"{row}\n{row[:-1]}x\n")
     (tmp_path / "header.csv").write_text("name,age\n")
     (tmp_path / "names.csv").write_text("name,age\nSMITH,3\n,4\n")
@@ -134,7 +139,7 @@ def files(tmp_path):
 
 BAD = {
     "nan.npy": "id at (1, 2) is nan, expected a whole number",
-    "large.npy": "id at (1, 2) is 977, expected below 977",
+    "large.npy": "id at (1, 2) is 977.0, expected below 977",
     "narrow.npy": "input has shape (3, 5), expected (None, 20)",
     "rank.npy": "input has shape (3, 20, 1), expected (None, 20)",
     "text.npy": "ids are <U1, expected whole numbers",
@@ -145,14 +150,18 @@ BAD = {
     "missing.csv": "line 2: column '19' is empty",
     "short.csv": "line 2: 19 cells, expected 20",
     "word.csv": "line 2: column '19' is 'x', expected a number",
+    "first.csv": "line 1: column '0' is empty",
+    "blank.csv": "has a blank first line",
+    "gap.csv": "line 2: 0 cells, expected 20",
+    "twice.csv": "has two columns 'a'",
     "header.csv": "has a header and no rows",
     "binary.csv": "is no CSV file",
     "cut.csv.gz": "is no CSV file",
-    "empty.csv": "is empty, expected rows",
+    "empty.csv": "is empty",
     "empty.npy": "cannot read",
     "empty.npz": "cannot read",
     "none.npy": "No such file",
-    "input.parquet": "expected a name that ends in .npy, .npz or .csv",
+    "input.parquet": "expected a name that ends in .npy or .npz or .csv or .csv.gz",
 }
 
 
@@ -178,7 +187,7 @@ BAD_OPTIONS = {
     "--columns name,size --encoder examples.surnames.encoder:encode": "no column 'size'; it has",
     "--columns name --encoder examples.surnames.encoder:encode": "line 3: column 'name' is empty",
     "--columns age --encoder examples.surnames.encoder": "expected MODULE:FUNCTION",
-    "--columns age --encoder examples.surnames.encoder:none": "has no function 'none'",
+    "--columns age --encoder examples.surnames.encoder:none": "has no attribute 'none'",
     "--columns age --encoder no.such.module:encode": "No module named 'no'",
     "--columns age --encoder builtins:len": "gave shape () for 2 rows",
     "--columns age --encoder builtins:float": "encoder builtins:float failed: TypeError",
@@ -212,6 +221,64 @@ def test_bad_outputs(output, tmp_path, capsys):
     files(tmp_path)
     arguments = ["score", str(MODEL), str(tmp_path / "good.npy"), "-o", str(tmp_path / output)]
     assert_one_line(arguments, capsys, tmp_path, output)
+
+
+def test_options_that_cannot_apply(tmp_path, capsys):
+    files(tmp_path)
+    good, out = str(tmp_path / "good.npy"), str(tmp_path / "out.npy")
+    for options in (["--columns", "a"], ["--names", "a,b,c,d"], ["--keep", "a"]):
+        arguments = ["score", str(MODEL), good, "-o", out, *options]
+        assert_one_line(arguments, capsys, tmp_path, f"{options[0]}")
+    assert_one_line(["score", str(MODEL), good, "-o", good], capsys, tmp_path, "made from")
+
+
+@pytest.mark.parametrize("error", ["SyntaxError", "SystemExit(0)", "RuntimeError"])
+def test_an_encoder_that_fails_on_import(tmp_path, capsys, monkeypatch, error):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "broken_encoder", raising=False)
+    (tmp_path / "broken_encoder.py").write_text(f"raise {error}\n")
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    (tmp_path / "names.csv").write_text("name\nSMITH\n")
+    arguments = ["score", str(MODEL), str(tmp_path / "names.csv"), "-o", str(tmp_path / "o.csv")]
+    options = ["--encoder", "broken_encoder:encode"]
+    assert_one_line(
+        [*arguments, *options], capsys, tmp_path, "encoder broken_encoder:encode failed"
+    )
+
+
+@pytest.mark.parametrize("output", ["out.csv", "out.npy"])
+def test_no_rows(output, tmp_path):
+    np.save(tmp_path / "none.npy", np.zeros((0, 20)))
+    out = tmp_path / output
+    assert _cli.main(["score", str(MODEL), str(tmp_path / "none.npy"), "-o", str(out)]) == 0
+    if output == "out.npy":
+        assert np.load(out).shape == (0, 4)
+    else:
+        assert read_rows(out) == [[f"output_{i}" for i in range(4)]]
+
+
+def test_a_reader_that_goes_away():
+    run = subprocess.run(
+        f"{sys.executable} -m rnn_core._cli inspect {MODEL} | true",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.stderr == ""
+
+
+def test_a_forced_isa_that_does_not_exist(tmp_path):
+    run = subprocess.run(
+        [sys.executable, "-m", "rnn_core._cli", "info"],
+        env={**os.environ, "RNN_CORE_ISA": "z80"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 2
+    assert "does not run ISA 'z80'; it runs" in run.stderr
+    assert run.stderr.count("\n") == 1
 
 
 def test_an_older_output_survives_a_broken_run(tmp_path, monkeypatch):

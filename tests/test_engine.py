@@ -247,6 +247,8 @@ def test_a_call_that_does_not_fit_changes_nothing(rng):
         (x, states, np.asfortranarray(out)),
         (x, states, out, np.ones((4, 8), bool)),
         (x, states, out, np.ones((4, 9), np.int32)),
+        (x, states, out, np.array(True)),
+        (x, states, out, np.ones((4, 9, 1), bool)),
         (np.full((4, 9), 5), states, out, None, False, False, table),
         (np.full((4, 9), -1), states, out, None, False, False, table),
         (np.zeros((4, 9), int), states, out, None, False, False, table[:, :20]),

@@ -230,9 +230,35 @@ def test_a_zip_bomb_is_not_unpacked(tmp_path):
         rc.load(path)
 
 
+def test_links_in_circles_cost_nothing(tmp_path):
+    path = Path(shutil.copy(SMALL[".keras"], tmp_path))
+
+    def change(members):
+        weights = io.BytesIO(members["model.weights.h5"])
+        with h5py.File(weights, "r+") as file:
+            group = file["layers"]
+            for depth in range(40):
+                below = group.create_group(f"a{depth}")
+                group["b"] = below
+                group = below
+            group["root"] = file["layers"]
+        members["model.weights.h5"] = weights.getvalue()
+
+    edit_zip(path, change)
+    assert rc.load(path).count_params() == rc.load(SMALL[".keras"]).count_params()
+
+
 @pytest.mark.parametrize(
     "config",
-    [[], {}, 3, {"class_name": "Sequential", "config": {"layers": 5}}, "[" * 100_000, "{"],
+    [
+        [],
+        {},
+        3,
+        {"class_name": "Sequential", "config": {"layers": 5}},
+        {"class_name": "InputLayer", "config": {"batch_shape": [float("inf")]}},
+        "[" * 100_000,
+        "{",
+    ],
 )
 def test_configs_that_make_no_sense(tmp_path, config):
     path = tmp_path / "model.keras"

@@ -40,6 +40,7 @@ def test_embedding(ids_type, rng):
         ([[-1, 0]], ValueError, r"id at \(0, 0\) is -1, expected at least 0"),
         ([[0.0, np.nan]], ValueError, r"id at \(0, 1\) is nan, expected a whole number"),
         ([[np.inf, 0.0]], ValueError, r"id at \(0, 0\) is inf"),
+        (np.array([[-np.inf]], np.float16), ValueError, r"id at \(0, 0\) is -inf"),
         ([[1e300, 0.0]], ValueError, r"id at \(0, 0\) is 1e\+300"),
         ([[0.5, 0.0]], ValueError, r"id at \(0, 0\) is 0.5, expected a whole number"),
         ([["a", "b"]], TypeError, "ids are <U1, expected whole numbers"),
@@ -203,6 +204,16 @@ def test_merging_a_vector_into_a_sequence(rng):
     exact = sequence * vector[:, None]
     np.testing.assert_allclose(rc.Multiply()([sequence, vector]), exact, atol=1e-6)
     assert rc.Multiply().compute_output_shape([(None, 5, 3), (None, 3)]) == (None, 5, 3)
+
+
+@pytest.mark.filterwarnings("error")
+def test_no_steps():
+    x = np.zeros((2, 0, 3))
+    assert (rc.GlobalMaxPooling1D()(x) == -np.inf).all()
+    assert np.isnan(rc.GlobalAveragePooling1D()(x)).all()
+    assert rc.MaxPooling1D(padding="same")(x).shape == (2, 0, 3)
+    assert rc.AveragePooling1D()(x).shape == (2, 0, 3)
+    assert rc.Softmax(axis=1)(x).shape == (2, 0, 3)
 
 
 def test_activations_as_layers(rng):

@@ -175,6 +175,34 @@ def test_folding_an_embedding_changes_nothing_but_rounding(mask_zero, layer, rng
     np.testing.assert_allclose(folded(ids), plain(ids), atol=1e-6)
 
 
+def test_subclasses_are_not_folded(rng):
+    class Shifted(rc.LSTM):
+        def call(self, inputs, **kwargs):
+            return super().call(inputs, **kwargs) + 100
+
+    ids = rng.integers(0, 9, (4, 5))
+    assert (rc.Sequential([rc.Embedding(9, 3), Shifted(2)])(ids) > 90).all()
+
+
+def test_first_calls_from_many_threads_build_once():
+    for _ in range(20):
+        model = rc.Sequential([rc.Dense(20), rc.LSTM(16), rc.Dense(3)])
+        x = np.ones((2, 4, 3))
+        workers = [threading.Thread(target=model, args=(x,)) for _ in range(4)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        assert len(model.get_weights()) == 7
+
+
+def test_a_stateful_model_wants_whole_batches(rng):
+    model = rc.Sequential([rc.LSTM(4, stateful=True, batch_input_shape=(2, None, 3))])
+    with pytest.raises(ValueError, match="5 rows, expected a multiple of 2"):
+        model.predict(np.zeros((5, 3, 3)))
+    assert model.layers[0].states == [None, None]
+
+
 def test_a_stateful_model_goes_through_batches_in_order(rng):
     model = rc.Sequential([rc.LSTM(4, stateful=True, batch_input_shape=(5, None, 3))])
     x = rng.standard_normal((15, 2, 3))

@@ -197,6 +197,32 @@ def test_a_failed_call_keeps_the_states(rng):
     assert all(map(np.array_equal, layer.states, before))
 
 
+def test_a_failed_bidirectional_call_keeps_both_states(rng):
+    layer = rc.Bidirectional(rc.LSTM(3, stateful=True))
+    layer(rng.standard_normal((2, 4, 3)))
+    before = copy.deepcopy([layer.forward_layer.states, layer.backward_layer.states])
+    wrong = [np.ones((2, 3)), np.ones((2, 3)), np.ones((9, 3)), np.ones((9, 3))]
+    with pytest.raises(ValueError, match=r"initial_state has shape \(9, 3\)"):
+        layer(np.zeros((2, 4, 3)), initial_state=wrong)
+    with pytest.raises(ValueError, match=r"reset_states has shape \(9, 3\)"):
+        layer.reset_states(wrong)
+    after = [layer.forward_layer.states, layer.backward_layer.states]
+    assert np.array_equal(before, after)
+
+
+def test_time_major_states(rng):
+    layer = rc.LSTM(3, stateful=True, time_major=True, batch_input_shape=(None, 2, 3))
+    layer.reset_states([np.ones((2, 3)), np.ones((2, 3))])
+    assert np.array_equal(layer.states, np.ones((2, 2, 3)))
+
+
+def test_one_cell_twice_in_a_stack(rng):
+    cell = rc.GRUCell(3)
+    x = rng.standard_normal((2, 4, 3))
+    layer = rc.RNN(cell, return_sequences=True)
+    np.testing.assert_allclose(rc.RNN([cell, cell])(x), layer(layer(x))[:, -1], atol=1e-6)
+
+
 def test_dropout_acts_in_training_only_and_is_seeded(rng):
     x = np.ones((64, 4, 3))
     layer = build("lstm", dropout=0.5, recurrent_dropout=0.25, seed=1)

@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 
@@ -30,6 +32,21 @@ def test_the_environment_and_set_num_threads(monkeypatch):
 def test_available_cores_heeds_the_cgroup(tmp_path, text, cores):
     (tmp_path / "cpu.max").write_text(text)
     assert _threads.available_cores(tmp_path) == (cores or _threads.available_cores(tmp_path / "-"))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_inside_begins_anew():
+    pairs = _threads._thread_functions()
+    before = [get() for get, _ in pairs]
+    with _threads.one_blas_thread():
+        child = os.fork()
+        if child == 0:
+            free = _threads._lock.acquire(timeout=5)
+            os._exit(
+                0 if free and _threads._inside == 0 and before == [g() for g, _ in pairs] else 1
+            )
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_blas_gets_its_threads_back():

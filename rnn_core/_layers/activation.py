@@ -181,7 +181,8 @@ class Softmax(Layer):
         if mask is not None:
             large = inputs.dtype.type(3e38 if inputs.itemsize == 4 else 1e300)
             inputs = np.where(np.reshape(mask, _aligned(mask, inputs)), inputs, -large)
-        shares = np.exp(inputs - inputs.max(axis=axes, keepdims=True))
+        largest = inputs.max(axis=axes, keepdims=True, initial=-np.inf)
+        shares = np.exp(inputs - largest)
         return shares / shares.sum(axis=axes, keepdims=True)
 
 

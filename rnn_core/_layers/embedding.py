@@ -67,8 +67,10 @@ class Embedding(Layer):
         if ids.dtype.kind not in "fiub":
             raise TypeError(f"{self.name}: ids are {ids.dtype}, expected whole numbers")
         if ids.dtype.kind == "f":
-            self._refuse(ids, ~(np.floor(ids) == ids), "a whole number")
-            self._refuse(ids, np.abs(ids) > 2**53, f"at least 0 and below {self.input_dim}")
+            self._refuse(ids, ~(np.floor(ids) == ids) | np.isinf(ids), "a whole number")
+            # Before the cast: what int64 cannot hold would turn into something else.
+            self._refuse(ids, ids >= self.input_dim, f"below {self.input_dim}")
+            self._refuse(ids, ids < 0, "at least 0")
             ids = ids.astype(np.int64)
         self._refuse(ids, ids >= self.input_dim, f"below {self.input_dim}")
         if ids.dtype.kind == "i":

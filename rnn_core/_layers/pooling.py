@@ -104,11 +104,13 @@ class GlobalAveragePooling1D(_GlobalPooling1D):
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
         """Return the mean over the steps that count."""
-        if mask is None:
-            return inputs.mean(axis=1, keepdims=self.keepdims)
-        counts = np.asarray(mask, bool)[..., None]
+        counts = np.ones((1, inputs.shape[1], 1), bool)
+        if mask is not None:
+            counts = np.asarray(mask, bool)[..., None]
         total = np.where(counts, inputs, 0).sum(axis=1, keepdims=True)
-        mean = total / counts.sum(axis=1, keepdims=True, dtype=self.dtype)
+        with np.errstate(invalid="ignore"):
+            # Of no steps at all, 0 / 0: NaN, as in Keras.
+            mean = total / counts.sum(axis=1, keepdims=True, dtype=self.dtype)
         return mean if self.keepdims else mean[:, 0]
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> None:
@@ -120,4 +122,4 @@ class GlobalMaxPooling1D(_GlobalPooling1D):
 
     def call(self, inputs: Any) -> Any:
         """Return the maximum over all steps, as Keras does also where they are masked."""
-        return inputs.max(axis=1, keepdims=self.keepdims)
+        return inputs.max(axis=1, keepdims=self.keepdims, initial=-np.inf)

@@ -18,5 +18,5 @@ def parse(text: str | bytes, what: str) -> Any:
     """
     try:
         return json.loads(text)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"{what} is no JSON: {error}") from error

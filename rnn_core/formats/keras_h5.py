@@ -17,7 +17,7 @@ def read(path: Path) -> tuple[Any, str, dict[str, list[Array]]]:
         ValueError: the file is corrupt, or holds weights without a model.
         ImportError: h5py is not installed.
     """
-    size = path.stat().st_size
+    budget = hdf5.Budget(path.stat().st_size)
     with hdf5.open_file(path, str(path)) as file:
         text = hdf5.attribute(file, "model_config")
         if text is None:
@@ -25,12 +25,12 @@ def read(path: Path) -> tuple[Any, str, dict[str, list[Array]]]:
         group = hdf5.child(file, "model_weights")
         version = hdf5.attribute(group, "keras_version") or hdf5.attribute(file, "keras_version")
         layers = {
-            name: _arrays(hdf5.child(group, name), size)
+            name: _arrays(hdf5.child(group, name), budget)
             for name in hdf5.names(group, "layer_names")
         }
     return parse(text, f"{path}: model_config"), str(version or "1"), layers
 
 
-def _arrays(group: Any, file_bytes: int) -> list[Array]:
+def _arrays(group: Any, budget: hdf5.Budget) -> list[Array]:
     weights = hdf5.names(group, "weight_names")
-    return [hdf5.read(hdf5.child(group, name), file_bytes) for name in weights]
+    return [hdf5.read(hdf5.child(group, name), budget) for name in weights]

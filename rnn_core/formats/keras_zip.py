@@ -34,7 +34,7 @@ def read(path: Path) -> tuple[Any, str, dict[str, Array]]:
         raise ValueError(f"{path} is truncated or corrupt: {error}") from error
     arrays: dict[str, Array] = {}
     with hdf5.open_file(io.BytesIO(weights), f"{path}: model.weights.h5") as file:
-        _collect(file, "", arrays, len(weights))
+        _collect(file, "", arrays, hdf5.Budget(len(weights)), set())
     version = metadata.get("keras_version") if isinstance(metadata, dict) else None
     return config, str(version or "3"), arrays
 
@@ -44,6 +44,8 @@ def _member(archive: zipfile.ZipFile, name: str, archive_bytes: int) -> bytes:
         info = archive.getinfo(name)
     except KeyError:
         raise ValueError(f"{archive.filename} has no {name}: it is no .keras file") from None
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{name} is compressed by method {info.compress_type}, expected deflate")
     limit = _RATIO * archive_bytes + _SLACK
     if info.file_size > limit:
         raise ValueError(f"{name} declares {info.file_size} bytes in an archive of {archive_bytes}")
@@ -51,13 +53,16 @@ def _member(archive: zipfile.ZipFile, name: str, archive_bytes: int) -> bytes:
         return member.read(limit)
 
 
-def _collect(group: Any, prefix: str, arrays: dict[str, Array], file_bytes: int) -> None:
-    """Gather the arrays of all ``vars`` groups below `group`."""
+def _collect(
+    group: Any, prefix: str, arrays: dict[str, Array], budget: hdf5.Budget, seen: set[int]
+) -> None:
+    """Gather the arrays of all ``vars`` groups below `group`, each group once."""
     for name in group:
         path = f"{prefix}{name}"
         member = hdf5.child(group, name)
-        if hasattr(member, "keys"):
-            if path != "optimizer":
-                _collect(member, f"{path}/", arrays, file_bytes)
-        elif prefix.endswith("vars/"):
-            arrays[path] = hdf5.read(member, file_bytes)
+        if not hasattr(member, "keys"):
+            if prefix.endswith("vars/"):
+                arrays[path] = hdf5.read(member, budget)
+        elif path != "optimizer" and hdf5.address(member) not in seen:
+            seen.add(hdf5.address(member))
+            _collect(member, f"{path}/", arrays, budget, seen)

@@ -15,6 +15,11 @@ from rnn_core.formats import keras_h5, keras_zip
 
 # Layers' weights may take this many times the file: float16 in a file is float32 here, or float64.
 _EXPANSION = 4
+# What a config of wrong or missing parts can raise on its way through the layers.
+_MISMADE = (
+    *(KeyError, IndexError, TypeError, AttributeError, ValueError),
+    *(ArithmeticError, RecursionError, MemoryError),
+)
 _GRU = ("GRU", "GRUCell")
 _GATED = (*_GRU, "LSTM", "LSTMCell")
 # Layers whose masks follow another rule in Keras 2.
@@ -77,7 +82,7 @@ def _build(path: Path, config: Any, version: str) -> Model:
                 raise ValueError(f"it is of a {type(model).__name__}, expected a model")
             if isinstance(model, Sequential):
                 _build_chain(model)
-    except (KeyError, IndexError, TypeError, AttributeError, RecursionError, ValueError) as error:
+    except _MISMADE as error:
         raise ValueError(f"{path}: cannot make the model of its config: {error}") from error
     return model
 
