@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from rnn_core._layer import Layer, layer_from_config
+from rnn_core._layer import Layer
 from rnn_core._nest import flatten
+from rnn_core._registry import layer_from_config
 from rnn_core._rnn import RNN
 from rnn_core._typing import Array
 

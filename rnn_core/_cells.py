@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rnn_core import _activations, _engine, _initializers
-from rnn_core._layer import Layer, activation_of
+from rnn_core._layer import Layer
 from rnn_core._protocol import zero_states
+from rnn_core._registry import activation_of
 from rnn_core._typing import Array
 
 

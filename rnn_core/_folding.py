@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rnn_core._layer import Layer
 from rnn_core._layers.dropout import Dropout, SpatialDropout1D
 from rnn_core._layers.embedding import Embedding
 from rnn_core._rnn import RNN
+from rnn_core._rnn_layers import GRU, LSTM, SimpleRNN
 from rnn_core._typing import Array
 
 # A larger table costs more to make and to keep in cache than it saves.
@@ -56,7 +56,7 @@ class FoldedEmbedding:
         return self._table
 
 
-def fold(layers: Sequence[Layer]) -> list[Any]:
+def fold(layers: Sequence[Any]) -> list[Any]:
     """Return a chain of layers with each small embedding folded into the recurrent layer above it.
 
     Args:
@@ -79,5 +79,5 @@ def _fit(embedding: Any, layer: Any) -> bool:
     if type(embedding) is not Embedding or type(layer) not in (RNN, SimpleRNN, GRU, LSTM):
         return False
     columns = max((weight.shape[-1] for weight in layer.weights), default=0)
-    small = embedding.input_dim * columns * layer.dtype.itemsize <= TABLE_BYTES
+    small: bool = embedding.input_dim * columns * layer.dtype.itemsize <= TABLE_BYTES
     return small and embedding.dtype == layer.dtype

@@ -7,8 +7,9 @@ from typing import Any
 
 from rnn_core._graph import Node, SymbolicTensor
 from rnn_core._input import InputLayer
-from rnn_core._layer import Layer, layer_from_config
+from rnn_core._layer import Layer
 from rnn_core._nest import flatten, map_leaves
+from rnn_core._registry import layer_from_config
 
 # Where a tensor comes from: a layer's name, which of its calls, which of that call's outputs.
 History = tuple[str, int, int]

@@ -14,6 +14,7 @@ import numpy as np
 from rnn_core import _activations, _graph, _initializers
 from rnn_core._names import unique_name
 from rnn_core._nest import flatten, map_leaves
+from rnn_core._registry import LAYERS
 from rnn_core._typing import Array
 
 Self = TypeVar("Self", bound="Layer")
@@ -28,10 +29,6 @@ _IGNORED = {
     "quantization_config",
     "use_cudnn",
 }
-
-# The layers that a config may name: this package's, by class name.
-LAYERS: dict[str, type[Layer]] = {}
-
 
 # Calls from several threads may meet a layer that none has built yet.
 _building = threading.RLock()
@@ -390,39 +387,9 @@ class Layer:
         return f"<{type(self).__name__} {self.name!r}>"
 
 
-def activation_of(identifier: Any) -> _activations.Activation:
-    """Return the activation for a name, a callable or a config; a layer's config is that layer."""
-    if isinstance(identifier, dict) and identifier.get("class_name") in LAYERS:
-        layer: Layer = layer_from_config(identifier)
-        return layer
-    return _activations.get(identifier)
-
-
 def is_inert(argument: str) -> bool:
     """Return whether a constructor argument matters in training only."""
     return argument.endswith(("_regularizer", "_constraint"))
-
-
-def layer_from_config(config: Any) -> Any:
-    """Return the layer that ``{"class_name", "config"}`` describes.
-
-    Args:
-        config: as Keras writes it; something else, such as a layer, is returned as it is.
-
-    Raises:
-        ValueError: no layer has this class name.
-    """
-    if not isinstance(config, dict):
-        return config
-    class_name = str(config.get("class_name"))
-    inner = config.get("config")
-    operation: Any = LAYERS["Operation"]
-    if operation.describes(config):
-        return operation.from_keras(class_name, inner)
-    if class_name not in LAYERS:
-        name = inner.get("name") if isinstance(inner, dict) else None
-        raise ValueError(f"layer {name!r} is a {class_name!r}, a class that rnn_core does not have")
-    return LAYERS[class_name].from_config(dict(config.get("config", {})))
 
 
 def _batch_input_shape(kwargs: dict[str, Any]) -> Shape | None:

@@ -11,8 +11,9 @@ from rnn_core import _graph, _graph_config, _predict
 from rnn_core._folding import fold
 from rnn_core._graph import SymbolicTensor
 from rnn_core._input import InputLayer
-from rnn_core._layer import LAYERS, Layer, layer_from_config
+from rnn_core._layer import Layer
 from rnn_core._nest import flatten, map_leaves, pack_like
+from rnn_core._registry import LAYERS, layer_from_config
 
 
 class Model(Layer):

@@ -8,8 +8,9 @@ import numpy as np
 
 from rnn_core import _protocol
 from rnn_core._cells import GRUCell, LSTMCell, SimpleRNNCell
-from rnn_core._layer import Layer, as_real, layer_from_config
+from rnn_core._layer import Layer, as_real
 from rnn_core._nest import flatten, map_leaves, pack_like
+from rnn_core._registry import layer_from_config
 from rnn_core._stack import StackedRNNCells
 from rnn_core._typing import Array
 

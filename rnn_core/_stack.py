@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rnn_core._layer import Layer, layer_from_config
+from rnn_core._layer import Layer
 from rnn_core._protocol import (
     build_cell,
     check_cell,
@@ -15,6 +15,7 @@ from rnn_core._protocol import (
     output_size_of,
     step_cell,
 )
+from rnn_core._registry import layer_from_config
 
 
 class StackedRNNCells(Layer):

@@ -41,6 +41,8 @@ def inputs(rng, rows=7):
 def test_masks_travel_through_a_chain(rng):
     ids, _ = inputs(rng)
     model = chain()
+    model(ids)
+    model.set_weights([rng.uniform(-0.6, 0.6, weight.shape) for weight in model.weights])
     y = model(ids)
     mask = ids != 0
     hidden = model.layers[0](ids)

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from rnn_core import _activations, _initializers
-from rnn_core._layer import Layer, activation_of
+from rnn_core._layer import Layer
+from rnn_core._registry import activation_of
 from rnn_core._typing import Array
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from rnn_core import _initializers
-from rnn_core._layer import Layer, activation_of
+from rnn_core._layer import Layer
+from rnn_core._registry import activation_of
 from rnn_core._typing import Array
 
 

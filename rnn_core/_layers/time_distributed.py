@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from rnn_core._layer import Layer, call_takes, layer_from_config
+from rnn_core._layer import Layer, call_takes
+from rnn_core._registry import layer_from_config
 
 
 class TimeDistributed(Layer):

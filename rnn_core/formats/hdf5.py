@@ -111,9 +111,7 @@ class Budget:
     def take(self, size: int, name: str) -> None:
         """Take `size` bytes off, for the dataset called `name`."""
         if size > self.left:
-            raise ValueError(
-                f"{name!r} declares {size} bytes, {self.left} of {self.whole} are left"
-            )
+            raise ValueError(f"{name!r} declares {size} bytes, the file has {self.left} left")
         self.left -= size
 
 
