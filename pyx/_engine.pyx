@@ -149,16 +149,16 @@ cdef struct Weights:
 
 cdef struct Batch:
     Py_ssize_t rows, timesteps
-    void *x                 # IN (rows, timesteps, features); strides in values
+    void *x        # IN (rows, timesteps, features); strides in values
     Py_ssize_t x_row, x_step
-    Py_ssize_t *ids   # IN (rows, timesteps), C-contiguous, instead of x
-    char *table       # IN (ids' range, columns): x.W + b for each id
+    Py_ssize_t *ids  # IN (rows, timesteps), C-contiguous, instead of x; or NULL
+    char *table    # IN (range of the ids, columns): x.W + b for each id
     const unsigned char *mask  # IN (rows, timesteps) or NULL; strides in bytes
     Py_ssize_t mask_row, mask_step
-    void *h                 # INOUT (rows, units)
-    void *c                 # INOUT (rows, units) or NULL
-    char *out               # OUT (rows, timesteps, units), or (rows, units) if only the last;
-    Py_ssize_t out_row, out_step  # strides in bytes
+    void *h        # INOUT (rows, units)
+    void *c        # INOUT (rows, units) or NULL
+    char *out      # OUT (rows, timesteps, units), or (rows, units) if only the last; in bytes
+    Py_ssize_t out_row, out_step
     bint sequences, go_backwards, zero_output_for_mask
 
 
@@ -244,7 +244,6 @@ cdef class Plan:
             MemoryError: no room for the scratch arrays; nothing has been changed then.
         """
         cdef Batch b
-        cdef cnp.ndarray state
         x = self._input(x) if table is None else self._ids(x, table)
         b.rows, b.timesteps = x.shape[0], x.shape[1]
         b.x = cnp.PyArray_DATA(x)
@@ -252,39 +251,11 @@ cdef class Plan:
         b.x_step = x.strides[1] // x.itemsize if b.timesteps > 1 else self.w.features
         b.ids = NULL if table is None else <Py_ssize_t *> cnp.PyArray_DATA(x)
         b.table = NULL if table is None else cnp.PyArray_BYTES(table)
-
-        for state in states:
-            self._check("state", state, (b.rows, self.w.units))
-            if not (cnp.PyArray_IS_C_CONTIGUOUS(state) and cnp.PyArray_ISBEHAVED(state)):
-                raise ValueError("a state must be writable and C-contiguous")
-        if len(states) != (2 if self.w.cell == LSTM else 1):
-            raise ValueError(f"{len(states)} states, expected {2 if self.w.cell == LSTM else 1}")
-        b.h = cnp.PyArray_DATA(states[0])
-        b.c = cnp.PyArray_DATA(states[1]) if self.w.cell == LSTM else NULL
-
-        b.sequences = out.ndim == 3
-        if b.sequences:
-            self._check("out", out, (b.rows, b.timesteps, self.w.units))
-        else:
-            self._check("out", out, (b.rows, self.w.units))
-        if not cnp.PyArray_ISBEHAVED(out) or (
-            out.size and self.w.units > 1 and out.strides[out.ndim - 1] != out.itemsize
-        ):
-            raise ValueError("out must be writable, with contiguous units")
-        b.out = cnp.PyArray_BYTES(out)
-        b.out_row = out.strides[0]
-        b.out_step = out.strides[1] if b.sequences else 0
-
-        b.mask = NULL
-        b.mask_row = b.mask_step = 0
-        if mask is not None:
-            if mask.dtype != np.bool_ or (<object> mask).shape != (b.rows, b.timesteps):
-                raise ValueError(f"mask is {mask.dtype} {(<object> mask).shape}, "
-                                 f"expected bool {(b.rows, b.timesteps)}")
-            b.mask = <const unsigned char *> cnp.PyArray_DATA(mask)
-            b.mask_row, b.mask_step = mask.strides[0], mask.strides[1]
         b.go_backwards = go_backwards
         b.zero_output_for_mask = zero_output_for_mask
+        self._bind_states(&b, states)
+        self._bind_out(&b, out)
+        self._bind_mask(&b, mask)
 
         if blas == NULL:
             connect_blas()
@@ -330,6 +301,44 @@ cdef class Plan:
                 f"ids are {ids.min()} to {ids.max()}, expected 0 to {table.shape[0] - 1}"
             )
         return ids
+
+    cdef int _bind_states(self, Batch *b, tuple states) except -1:
+        cdef cnp.ndarray state
+        cdef int expected = 2 if self.w.cell == LSTM else 1
+        if len(states) != expected:
+            raise ValueError(f"{len(states)} states, expected {expected}")
+        for state in states:
+            self._check("state", state, (b.rows, self.w.units))
+            if not (cnp.PyArray_IS_C_CONTIGUOUS(state) and cnp.PyArray_ISBEHAVED(state)):
+                raise ValueError("a state must be writable and C-contiguous")
+        b.h = cnp.PyArray_DATA(states[0])
+        b.c = cnp.PyArray_DATA(states[1]) if self.w.cell == LSTM else NULL
+        return 0
+
+    cdef int _bind_out(self, Batch *b, cnp.ndarray out) except -1:
+        b.sequences = out.ndim == 3
+        steps = (b.timesteps,) if b.sequences else ()
+        self._check("out", out, (b.rows, *steps, self.w.units))
+        if not cnp.PyArray_ISBEHAVED(out) or (
+            out.size and self.w.units > 1 and out.strides[out.ndim - 1] != out.itemsize
+        ):
+            raise ValueError("out must be writable, with contiguous units")
+        b.out = cnp.PyArray_BYTES(out)
+        b.out_row = out.strides[0]
+        b.out_step = out.strides[1] if b.sequences else 0
+        return 0
+
+    cdef int _bind_mask(self, Batch *b, cnp.ndarray mask) except -1:
+        b.mask = NULL
+        b.mask_row = b.mask_step = 0
+        if mask is None:
+            return 0
+        if mask.dtype != np.bool_ or (<object> mask).shape != (b.rows, b.timesteps):
+            raise ValueError(f"mask is {mask.dtype} {(<object> mask).shape}, "
+                             f"expected bool {(b.rows, b.timesteps)}")
+        b.mask = <const unsigned char *> cnp.PyArray_DATA(mask)
+        b.mask_row, b.mask_step = mask.strides[0], mask.strides[1]
+        return 0
 
     cdef int _check(self, str name, cnp.ndarray array, tuple shape) except -1:
         if (<object> array).shape != shape or array.dtype != self.dtype:

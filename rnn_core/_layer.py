@@ -306,7 +306,7 @@ class Layer:
 
     @property
     def weights(self) -> list[Array]:
-        """The weights' arrays, in the order of `get_weights`."""
+        """The weights' arrays, in the order of `get_weights`; change them by `set_weights` only."""
         return [weight.value for weight in self.walk_weights()]
 
     @property
