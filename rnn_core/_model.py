@@ -98,23 +98,23 @@ class Model(Layer):
     def _arrange(self, inputs: Any) -> Any:
         """Return arrays in the structure of the model's inputs, shapes checked."""
         layers = self.input_layers
-        if isinstance(inputs, dict) and isinstance(self._inputs, dict):
-            inputs = [_item(inputs, key, self.name) for key in self._inputs]
-        elif isinstance(inputs, dict):
-            inputs = self._by_name(inputs)
-        leaves = [inputs] if len(layers) == 1 and not isinstance(inputs, dict) else flatten(inputs)
-        if len(layers) == 1 and isinstance(inputs, (list, tuple)) and len(inputs) == 1:
-            only = np.asarray(inputs[0])
-            leaves = [only] if only.ndim == len(layers[0].batch_shape) else leaves
+        if isinstance(inputs, dict):
+            by_key = isinstance(self._inputs, dict)
+            keys = self._inputs if by_key else [layer.name for layer in layers]
+            leaves = [_item(inputs, key, self.name) for key in keys]
+        elif len(layers) > 1:
+            leaves = flatten(inputs)
+        else:
+            # One array, also as a list of one; a list of numbers is an array too.
+            alone = isinstance(inputs, (list, tuple)) and len(inputs) == 1
+            nested = alone and np.ndim(inputs[0]) == len(layers[0].batch_shape)
+            leaves = [inputs[0] if nested else inputs]
         if len(leaves) != len(layers):
             raise ValueError(f"{self.name}: {len(leaves)} inputs, expected {len(layers)}")
         arrays = [np.asarray(leaf) for leaf in leaves]
         for array, layer in zip(arrays, layers, strict=True):
             layer.check(array.shape)
         return pack_like(self._inputs, arrays)
-
-    def _by_name(self, inputs: dict[str, Any]) -> list[Any]:
-        return [_item(inputs, layer.name, self.name) for layer in self.input_layers]
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Return the outputs, in the structure the model was made with.
@@ -320,7 +320,7 @@ class Sequential(Model):
 
     def _arrange(self, inputs: Any) -> Any:
         if isinstance(inputs, dict) and self._input is not None:
-            inputs = self._by_name(inputs)[0]
+            inputs = _item(inputs, self._input.name, self.name)
         array = np.asarray(inputs)
         if self._input is not None:
             self._input.check(array.shape)
