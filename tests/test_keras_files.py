@@ -167,6 +167,22 @@ def test_flipped_bytes_in_an_archive(tmp_path, rng):
             assert rc.load(path).count_params() == rc.load(SMALL[".keras"]).count_params()
 
 
+@pytest.mark.parametrize("size", [0, 1, 15, 2**40, 2**64 - 1])
+def test_broken_heaps_do_not_trap_hdf5(tmp_path, size):
+    """Sizes too small for the space left, and too large for an object."""
+    content = SMALL[".h5"].read_bytes()
+    path = tmp_path / "model.h5"
+    position = content.index(b"GCOL") + 16
+    while content[position] and size <= 15:
+        length = int.from_bytes(content[position + 8 : position + 16], "little")
+        position += 16 + (length + 7) // 8 * 8
+    path.write_bytes(
+        content[: position + 8] + size.to_bytes(8, "little") + content[position + 16 :]
+    )
+    with pytest.raises(ValueError, match="a global heap, where HDF5 keeps strings, is broken"):
+        rc.load(path)
+
+
 def test_a_bare_weights_file(small):
     if small.suffix == ".h5":
         edit_h5(small, lambda file: file.attrs.__delitem__("model_config"))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import math
+import mmap
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,8 +16,45 @@ from rnn_core._typing import Array
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
+# A global heap collection, version 1.
+_HEAP = b"GCOL\x01\0\0\0"
+
 # What an attribute can take in its object's header; Keras splits longer lists.
 _ATTRIBUTE_BYTES = 64 << 10
+
+
+def check_heaps(content: Any) -> None:
+    """Raise ValueError if a global heap is broken, on which HDF5 can loop for ever.
+
+    Args:
+        content: the file, as bytes or a memory map.
+
+    A collection is a header of 16 bytes and objects, each with a header of 16 and a length that is
+    filled up to 8; object 0 is the space left, its own header in its length (HDF5 File Format
+    Specification 3.0, III.E).
+    """
+    start = content.find(_HEAP)
+    while start >= 0:
+        position, end = start + 16, len(content)
+        if position <= end:
+            end = min(end, start + int.from_bytes(content[start + 8 : position], "little"))
+        while position + 16 <= end:
+            index, length = struct.unpack_from("<H6xQ", content, position)
+            position += 16 + (length + 7 & ~7) if index else length
+            if not index and length < 16:
+                position = end + 1
+        if position > end:
+            raise ValueError("a global heap, where HDF5 keeps strings, is broken")
+        start = content.find(_HEAP, start + 16)
+
+
+def _check_source(source: Any) -> None:
+    if isinstance(source, io.BytesIO):
+        check_heaps(source.getvalue())
+        return
+    file = open(source, "rb")  # noqa: SIM115 - closed with the map
+    with file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        check_heaps(content)
 
 
 @contextmanager
@@ -22,7 +62,7 @@ def open_file(source: Any, what: str) -> Iterator[Any]:
     """Open an HDF5 file for reading.
 
     Args:
-        source: a path, or a file object.
+        source: a path, or a `io.BytesIO`.
         what: named in errors.
 
     Raises:
@@ -33,6 +73,10 @@ def open_file(source: Any, what: str) -> Iterator[Any]:
         import h5py
     except ImportError:
         raise ImportError(f"{what} needs h5py: pip install 'rnn_core[keras]'") from None
+    try:
+        _check_source(source)
+    except ValueError as error:
+        raise ValueError(f"{what} is truncated or corrupt: {error}") from error
     try:
         with h5py.File(source, "r") as file:
             yield file
