@@ -52,8 +52,10 @@ def _check_source(source: Any) -> None:
     if isinstance(source, io.BytesIO):
         check_heaps(source.getvalue())
         return
-    file = open(source, "rb")  # noqa: SIM115 - closed with the map
-    with file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+    with (
+        open(source, "rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+    ):
         check_heaps(content)
 
 
