@@ -5,7 +5,8 @@
 
 #include "kernels.h"
 
-/* Each probe asks for what setup.py compiles with, no more: gcc's and clang's probe asks the CPU, and the operating system for the registers it saves. */
+/* Each probe asks for what setup.py compiles with, no more. gcc's and clang's ask the CPU, and the
+ * operating system for the registers it saves. */
 #if defined(__x86_64__)
 extern const rnn_kernels rnn_kernels_x86_64, rnn_kernels_x86_64_v3, rnn_kernels_x86_64_v4;
 static int always(void) { return 1; }
