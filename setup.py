@@ -1,5 +1,6 @@
 """The extension modules, and the kernels once per instruction set. The rest: pyproject.toml."""
 
+import compileall
 import platform
 
 import numpy
@@ -61,3 +62,6 @@ setup(
         },
     ),
 )
+
+# pip byte-compiles what it installs, but not what an editable install points to.
+compileall.compile_dir("rnn_core", quiet=2)
