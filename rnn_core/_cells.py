@@ -63,8 +63,8 @@ class AbstractRNNCell(Layer):
         return zero_states(self.state_size, batch_size, dtype or self.dtype)
 
 
-class _GatedCell(AbstractRNNCell):
-    """What SimpleRNNCell, GRUCell and LSTMCell have in common."""
+class _KernelCell(AbstractRNNCell):
+    """What SimpleRNNCell, GRUCell and LSTMCell have in common: two kernels, a bias, a plan."""
 
     gates: ClassVar[int]
     input_axes = "(batch, features)"
@@ -193,7 +193,7 @@ class _GatedCell(AbstractRNNCell):
         return plan
 
     def _activation_keys(self) -> tuple[str, ...]:
-        return ("activation", "recurrent_activation")
+        return ("activation",)
 
     def flops_per_step(self) -> int:
         """Return two operations for each weight of the two products."""
@@ -203,7 +203,7 @@ class _GatedCell(AbstractRNNCell):
         return {**self.__dict__, "_plan": None}
 
 
-class SimpleRNNCell(_GatedCell):
+class SimpleRNNCell(_KernelCell):
     """One step of h = activation(x.W + b + h.U).
 
     Args:
@@ -211,9 +211,9 @@ class SimpleRNNCell(_GatedCell):
         activation: a name, None for none, or a callable.
         use_bias: whether there is b.
         kernel_initializer, recurrent_initializer, bias_initializer: names or configs.
-        kwargs: as for `Layer`.
         dropout, recurrent_dropout: rates in [0, 1], in effect with ``training=True``.
         seed: of the dropout.
+        kwargs: as for `Layer`.
 
     Weights: kernel ``(features, units)``, recurrent_kernel ``(units, units)``, bias ``(units,)``.
 
@@ -242,8 +242,26 @@ class SimpleRNNCell(_GatedCell):
         """Return the engine's name for this cell."""
         return "simple_rnn"
 
+
+class _GatedCell(_KernelCell):
+    """A cell whose gates have an activation of their own."""
+
+    config_keys = (*_KernelCell.config_keys, "recurrent_activation")
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = "tanh",
+        recurrent_activation: Any = "sigmoid",
+        use_bias: bool = True,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(units, activation, use_bias, *args, **kwargs)
+        self.recurrent_activation = activation_of(recurrent_activation)
+
     def _activation_keys(self) -> tuple[str, ...]:
-        return ("activation",)
+        return ("activation", "recurrent_activation")
 
 
 class GRUCell(_GatedCell):
@@ -255,8 +273,7 @@ class GRUCell(_GatedCell):
 
     Args:
         units: size of the state and of the output.
-        activation, recurrent_activation: names, None for none, or callables.
-        use_bias: whether there are biases.
+        args: activation, recurrent_activation, use_bias and the three initializers, as in Keras.
         reset_after: apply the reset gate after the product (Keras 2 and 3's default, cuDNN's form).
         kwargs: as for `SimpleRNNCell`.
 
@@ -268,19 +285,10 @@ class GRUCell(_GatedCell):
     """
 
     gates = 3
-    config_keys = (*_GatedCell.config_keys, "recurrent_activation", "reset_after")
+    config_keys = (*_GatedCell.config_keys, "reset_after")
 
-    def __init__(
-        self,
-        units: int,
-        activation: Any = "tanh",
-        recurrent_activation: Any = "sigmoid",
-        use_bias: bool = True,
-        reset_after: bool = True,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(units, activation, use_bias, **kwargs)
-        self.recurrent_activation = activation_of(recurrent_activation)
+    def __init__(self, units: int, *args: Any, reset_after: bool = True, **kwargs: Any) -> None:
+        super().__init__(units, *args, **kwargs)
         self.reset_after = bool(reset_after)
 
     def bias_shape(self) -> tuple[int, ...]:
@@ -332,8 +340,7 @@ class LSTMCell(_GatedCell):
 
     Args:
         units: size of each state and of the output.
-        activation, recurrent_activation: names, None for none, or callables.
-        use_bias: whether there is b.
+        args: activation, recurrent_activation, use_bias and the three initializers, as in Keras.
         unit_forget_bias: begin with ones in the forget gate's bias.
         kwargs: as for `SimpleRNNCell`.
 
@@ -345,19 +352,12 @@ class LSTMCell(_GatedCell):
     """
 
     gates = 4
-    config_keys = (*_GatedCell.config_keys, "recurrent_activation", "unit_forget_bias")
+    config_keys = (*_GatedCell.config_keys, "unit_forget_bias")
 
     def __init__(
-        self,
-        units: int,
-        activation: Any = "tanh",
-        recurrent_activation: Any = "sigmoid",
-        use_bias: bool = True,
-        unit_forget_bias: bool = True,
-        **kwargs: Any,
+        self, units: int, *args: Any, unit_forget_bias: bool = True, **kwargs: Any
     ) -> None:
-        super().__init__(units, activation, use_bias, **kwargs)
-        self.recurrent_activation = activation_of(recurrent_activation)
+        super().__init__(units, *args, **kwargs)
         self.unit_forget_bias = bool(unit_forget_bias)
 
     @property

@@ -3,7 +3,10 @@
 import contextlib
 import io
 import json
+import os
 import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -29,7 +32,9 @@ def test_keras_gives_the_same(path):
     outputs = rc.load(path).predict(x if len(x) > 1 else x[0])
     outputs = outputs if isinstance(outputs, list) else [outputs]
     for mine, theirs in zip(outputs, expected, strict=True):
-        np.testing.assert_allclose(mine, theirs, atol=2e-6, rtol=2e-6)
+        # An LSTM of exponentials has outputs without bound, and float32 errors that grow with them.
+        relative = 2e-6 if path.name.startswith("activations") else 0
+        np.testing.assert_allclose(mine, theirs, atol=2e-6, rtol=relative)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
@@ -165,6 +170,40 @@ def test_flipped_bytes_in_an_archive(tmp_path, rng):
         path.write_bytes(broken.tobytes())
         with contextlib.suppress(ValueError):
             assert rc.load(path).count_params() == rc.load(SMALL[".keras"]).count_params()
+
+
+FLIPS = """
+import contextlib, resource, sys
+import numpy as np
+import rnn_core
+
+# A damaged length can make HDF5 ask for gigabytes: here it is to be refused them.
+resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
+source, path = sys.argv[1:]
+content = np.fromfile(source, np.uint8)
+rng = np.random.default_rng(20240607)
+for _ in range(300):
+    broken = content.copy()
+    places = rng.integers(0, len(broken), rng.integers(1, 20))
+    broken[places] = rng.integers(0, 256, len(places))
+    broken.tofile(path)
+    with contextlib.suppress(ValueError):
+        rnn_core.load(path)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits on memory are Linux's")
+def test_flipped_bytes_in_hdf5(tmp_path):
+    arguments = [sys.executable, "-c", FLIPS, str(SMALL[".h5"]), str(tmp_path / "model.h5")]
+    run = subprocess.run(
+        arguments,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+    )
+    assert run.returncode == 0, run.stderr
 
 
 @pytest.mark.parametrize("size", [0, 1, 15, 2**40, 2**64 - 1])

@@ -234,6 +234,18 @@ def test_dropout_acts_in_training_only_and_is_seeded(rng):
     assert np.array_equal(again(x, training=True), trained)
 
 
+@pytest.mark.parametrize("make", [rc.LSTM, rc.GRU, rc.LSTMCell, rc.GRUCell])
+def test_positional_arguments_are_those_of_keras(make):
+    layer = make(3, "relu", "hard_sigmoid", False, "zeros", "ones", "normal")
+    config = layer.get_config()
+    assert (config["activation"], config["recurrent_activation"]) == ("relu", "hard_sigmoid")
+    assert config["use_bias"] is False
+    names = [
+        config[f"{kind}_initializer"]["class_name"] for kind in ("kernel", "recurrent", "bias")
+    ]
+    assert names == ["Zeros", "Ones", "RandomNormal"]
+
+
 def test_activations_that_are_callables(rng):
     x = rng.standard_normal((4, 6, 3)).astype(np.float32)
     named, called = build("gru_after"), build("gru_after", activation=np.tanh)
