@@ -224,24 +224,27 @@ cdef class Plan:
     def run(
         self, cnp.ndarray x not None, tuple states not None, cnp.ndarray out not None,
         cnp.ndarray mask=None, bint go_backwards=False, bint zero_output_for_mask=False,
-        cnp.ndarray table=None,
+        cnp.ndarray table=None, tuple initial=None,
     ):
         """Take a batch through all its steps.
 
         Args:
             x: ``(batch, timesteps, features)``, read in place if its features are contiguous; or,
                 with `table`, integers ``(batch, timesteps)``.
-            states: arrays ``(batch, units)``, C-contiguous, updated in place: h, or h and c.
+            states: arrays ``(batch, units)``, C-contiguous: h, or h and c. They get the last
+                states, and hold the first unless `initial` is given.
             out: ``(batch, timesteps, units)`` for every output in processing order, or
                 ``(batch, units)`` for the last; its units are contiguous.
             mask: boolean ``(batch, timesteps)``; False leaves the states of that step alone.
             go_backwards: begin with the last time step.
             zero_output_for_mask: a masked step gives zeros, not the previous output.
             table: what `project` made; its row x stands for the input projection.
+            initial: the first states, where `states` are not; they are only read.
 
         Raises:
             ValueError: an array does not fit; nothing has been changed then.
-            MemoryError: no room for the scratch arrays; nothing has been changed then.
+            MemoryError: no room for the scratch arrays; nothing but `states` has been changed
+                then, and not they unless `initial` is given.
         """
         cdef Batch b
         x = self._input(x) if table is None else self._ids(x, table)
@@ -256,9 +259,10 @@ cdef class Plan:
         self._bind_states(&b, states)
         self._bind_out(&b, out)
         self._bind_mask(&b, mask)
-
         if blas == NULL:
             connect_blas()
+        if initial is not None:
+            self._copy_states(states, initial)
         cdef int failed
         with nogil:
             failed = run(&self.w, &b)
@@ -313,6 +317,16 @@ cdef class Plan:
                 raise ValueError("a state must be writable and C-contiguous")
         b.h = cnp.PyArray_DATA(states[0])
         b.c = cnp.PyArray_DATA(states[1]) if self.w.cell == LSTM else NULL
+        return 0
+
+    cdef int _copy_states(self, tuple states, tuple initial) except -1:
+        cdef cnp.ndarray state, first
+        if len(initial) != len(states):
+            raise ValueError(f"{len(initial)} initial states, expected {len(states)}")
+        for state, first in zip(states, initial):
+            self._check("initial state", first, (<object> state).shape)
+        for state, first in zip(states, initial):
+            cnp.PyArray_CopyInto(state, first)
         return 0
 
     cdef int _bind_out(self, Batch *b, cnp.ndarray out) except -1:
@@ -372,3 +386,4 @@ cdef int connect_blas() except -1:
 
 
 include "_loop.pxi"
+include "_rows.pxi"

@@ -7,22 +7,11 @@ The recurrent API that Keras users know, on NumPy and SciPy alone. `load` opens 
 from pathlib import Path
 from typing import Any
 
-from rnn_core._bidirectional import Bidirectional
-from rnn_core._cells import (
-    AbstractRNNCell,
-    GRUCell,
-    LSTMCell,
-    SimpleRNNCell,
-)
-from rnn_core._input import Input, InputLayer
-from rnn_core._layer import Layer
-from rnn_core._layers import *  # noqa: F403
-from rnn_core._layers import __all__ as _layer_names
+from rnn_core import backend, layers
 from rnn_core._model import Model, Sequential
-from rnn_core._rnn import RNN
-from rnn_core._rnn_layers import GRU, LSTM, SimpleRNN
-from rnn_core._stack import StackedRNNCells
+from rnn_core._nest import TensorShape
 from rnn_core._threads import get_num_threads, set_num_threads
+from rnn_core.layers import *  # noqa: F403
 
 __version__ = "0.1.0"
 
@@ -56,24 +45,14 @@ def get_include() -> str:
 
 
 __all__ = [
-    "GRU",
-    "LSTM",
-    "RNN",
-    "AbstractRNNCell",
-    "Bidirectional",
-    "GRUCell",
-    "Input",
-    "InputLayer",
-    "LSTMCell",
-    "Layer",
     "Model",
     "Sequential",
-    "SimpleRNN",
-    "SimpleRNNCell",
-    "StackedRNNCells",
+    "TensorShape",
+    "backend",
     "get_include",
     "get_num_threads",
+    "layers",
     "load",
     "set_num_threads",
 ]
-__all__ += _layer_names
+__all__ += layers.__all__

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from rnn_core._arguments import call_arguments, first_mask
 from rnn_core._layer import Layer
 from rnn_core._nest import flatten
-from rnn_core._registry import layer_from_config
+from rnn_core._registry import config_of, known_objects, layer_from_config
 from rnn_core._rnn import RNN
 from rnn_core._typing import Array
 
-_MERGE = {
+_MERGE: dict[str, Callable[[Array, Array], Array]] = {
+    "concat": lambda forward, backward: np.concatenate([forward, backward], axis=-1),
     "sum": lambda forward, backward: forward + backward,
     "mul": lambda forward, backward: forward * backward,
     "ave": lambda forward, backward: (forward + backward) / 2,
@@ -42,7 +45,6 @@ class Bidirectional(Layer):
     """
 
     supports_masking = True
-    input_axes = RNN.input_axes
     stateful: bool
     return_sequences: bool
     return_state: bool
@@ -59,10 +61,8 @@ class Bidirectional(Layer):
         for given in (layer, backward_layer):
             if given is not None and not isinstance(given, RNN):
                 raise ValueError(f"Bidirectional wraps a recurrent layer, was given {given!r}")
-        if merge_mode not in (*_MERGE, "concat", None):
-            raise ValueError(
-                f"merge_mode is {merge_mode!r}, expected one of {[*_MERGE, 'concat', None]}"
-            )
+        if merge_mode not in (*_MERGE, None):
+            raise ValueError(f"merge_mode is {merge_mode!r}, expected one of {[*_MERGE, None]}")
         kwargs.setdefault("dtype", layer.dtype)
         kwargs.setdefault("batch_input_shape", layer.batch_input_shape)
         self.num_constants = kwargs.pop("num_constants", None)
@@ -83,14 +83,37 @@ class Bidirectional(Layer):
             if there != back:
                 raise ValueError(f"{self.name}: {key} is {there} forwards but {back} backwards")
             setattr(self, key, there)
-        for child in (self.forward_layer, self.backward_layer):
+        for child in self._directions():
             child.zero_output_for_mask = child.return_sequences
+            if self.batch_input_shape is not None:
+                child.declare_batch(self.batch_input_shape)
 
     def build(self, input_shape: Any) -> None:
         """Build both layers."""
         self.forward_layer._ensure_built(input_shape)
         self.backward_layer._ensure_built(input_shape)
-        self._features = input_shape[-1]
+
+    def _directions(self) -> tuple[RNN, RNN]:
+        return self.forward_layer, self.backward_layer
+
+    def __call__(
+        self,
+        inputs: Any,
+        mask: Any = None,
+        training: bool | None = None,
+        initial_state: Any = None,
+        constants: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Return the merged output; arguments as for the class."""
+        inputs, given = call_arguments(self, inputs, mask, training, initial_state, constants)
+        return super().__call__(inputs, **given, **kwargs)
+
+    def _cast(self, inputs: Any) -> Any:
+        return self.forward_layer._cast(inputs)
+
+    def _check(self, inputs: Any) -> None:
+        self.forward_layer._check(inputs)
 
     def call(
         self,
@@ -101,9 +124,9 @@ class Bidirectional(Layer):
         constants: Any = None,
     ) -> Any:
         """Return the merged output; arguments as for the class."""
-        layers = (self.forward_layer, self.backward_layer)
+        layers = self._directions()
         halves = self._halves(None if initial_state is None else flatten(initial_state))
-        merged, targets = self._targets(inputs)
+        merged, targets = self._targets(inputs, training)
         outputs, last_states = [], []
         for layer, half, target in zip(layers, halves, targets, strict=True):
             output, states = layer.scan(inputs, mask, training, half, constants, target)
@@ -111,14 +134,14 @@ class Bidirectional(Layer):
             last_states.append(states)
         for layer, states in zip(layers, last_states, strict=True):
             layer.record(states)
-        if self.merge_mode != "concat":
+        if merged is None:
             if self.return_sequences:
-                axis = 0 if self.time_major else 1
-                outputs[1] = np.flip(outputs[1], axis)
+                outputs[1] = np.flip(outputs[1], 0 if self.time_major else 1)
             merged = outputs if self.merge_mode is None else _MERGE[self.merge_mode](*outputs)
         if not self.return_state:
             return merged
-        states = [state for half in last_states for state in half]
+        pairs = zip(layers, last_states, strict=True)
+        states = [state for layer, half in pairs for state in layer.handed_out(half)]
         return [*(merged if self.merge_mode is None else [merged]), *states]
 
     def _halves(self, states: Any) -> list[Any]:
@@ -132,14 +155,15 @@ class Bidirectional(Layer):
             )
         return [states[: len(states) // 2], states[len(states) // 2 :]]
 
-    def _targets(self, inputs: Array) -> tuple[Any, list[Any]]:
-        """Return the concatenated output and, within it, where each layer writes its own."""
-        if self.merge_mode != "concat":
+    def _targets(self, inputs: Any, training: bool | None) -> tuple[Any, list[Any]]:
+        """Return the concatenated output and, within it, where each layer writes its own.
+
+        None for all if the outputs have to be merged afterwards.
+        """
+        layers = self._directions()
+        if self.merge_mode != "concat" or not all(x.writes_in_place(training) for x in layers):
             return None, [None, None]
-        shapes = [
-            flatten_shape(layer.compute_output_shape(inputs.shape))
-            for layer in (self.forward_layer, self.backward_layer)
-        ]
+        shapes = [flatten_shape(layer.compute_output_shape(inputs.shape)) for layer in layers]
         units = shapes[0][-1]
         merged = np.empty((*shapes[0][:-1], units + shapes[1][-1]), self.dtype)
         forward, backward = merged[..., :units], merged[..., units:]
@@ -156,12 +180,27 @@ class Bidirectional(Layer):
         """
         if not self.stateful:
             raise AttributeError(f"{self.name}: layer must be stateful to reset its states")
-        halves = self._halves(states)
-        forward = self.forward_layer.states_after_reset(halves[0])
-        self.backward_layer.reset_states(halves[1])
-        self.forward_layer.record(forward)
+        pairs = list(zip(self._directions(), self._halves(states), strict=True))
+        after = [layer.states_after_reset(half) for layer, half in pairs]
+        for layer, values in zip(self._directions(), after, strict=True):
+            layer.set_states(values, binding=states is not None)
 
     reset_state = reset_states
+
+    @property
+    def states(self) -> list[Any]:
+        """The recorded states of both layers, the forward one's first; see `RNN.states`."""
+        return [*self.forward_layer.states, *self.backward_layer.states]
+
+    def has_states(self) -> bool:
+        """Return whether there are states to reset."""
+        return all(layer.has_states() for layer in self._directions())
+
+    def symbolic_shape(self, input_shape: Any, args: tuple[Any, ...]) -> Any:
+        """Return the outputs' shape in a graph, whose open lengths some options exclude."""
+        for layer in self._directions():
+            layer.symbolic_shape(input_shape, args)
+        return super().symbolic_shape(input_shape, args)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the merged output's shape, or a list with the states' shapes after it."""
@@ -180,28 +219,30 @@ class Bidirectional(Layer):
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Return the mask of returned sequences, once for each output."""
-        mask = flatten(mask)[0] if mask is not None and not isinstance(mask, np.ndarray) else mask
-        mask = mask if self.return_sequences else None
+        mask = first_mask(mask, inputs) if self.return_sequences else None
         masks = [mask, mask] if self.merge_mode is None else [mask]
         if self.return_state:
-            states = [*self.forward_layer.states, *self.backward_layer.states]
-            masks += [None] * len(flatten(states))
+            sizes = [layer.cell.state_size for layer in self._directions()]
+            masks += [None] * len(flatten(sizes))
         return masks if len(masks) > 1 else masks[0]
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, the layers as ``{"class_name", "config"}``."""
         config = {**super().get_config(), "merge_mode": self.merge_mode}
         for key, layer in (("layer", self.forward_layer), ("backward_layer", self.backward_layer)):
-            config[key] = {"class_name": type(layer).__name__, "config": layer.get_config()}
-        return config
+            config[key] = config_of(layer)
+        return {**config, "num_constants": self.num_constants} if self.num_constants else config
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Bidirectional:
-        """Return a new layer around new layers."""
-        config = dict(config)
-        layer = layer_from_config(config.pop("layer"))
-        backward_layer = layer_from_config(config.pop("backward_layer", None))
-        return cls(layer, backward_layer=backward_layer, **config)
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Bidirectional:
+        """Return a new layer around new layers; arguments as for `RNN.from_config`."""
+        with known_objects(custom_objects):
+            config = dict(config)
+            layer = layer_from_config(config.pop("layer"))
+            backward_layer = layer_from_config(config.pop("backward_layer", None))
+            return cls(layer, backward_layer=backward_layer, **config)
 
 
 def flatten_shape(shape: Any) -> Any:

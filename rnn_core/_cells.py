@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any, ClassVar
 
 import numpy as np
 
 from rnn_core import _activations, _engine, _initializers
+from rnn_core._dropout import DropoutMasks
 from rnn_core._layer import Layer
 from rnn_core._protocol import zero_states
 from rnn_core._registry import activation_of
 from rnn_core._typing import Array
+
+
+class _ToDefine:
+    """An attribute that a subclass has to define, as an attribute or as a property."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, cell: Any, owner: type) -> Any:
+        if cell is None:
+            return self
+        raise NotImplementedError(f"{type(cell).__name__} does not define {self._name}")
 
 
 class AbstractRNNCell(Layer):
@@ -31,15 +43,8 @@ class AbstractRNNCell(Layer):
     array([[3., 3.]], dtype=float32)
     """
 
-    @property
-    def state_size(self) -> Any:
-        """The size of the state, or a list of sizes."""
-        raise NotImplementedError(f"{type(self).__name__} does not define state_size")
-
-    @property
-    def output_size(self) -> Any:
-        """The size of the output."""
-        raise NotImplementedError(f"{type(self).__name__} does not define output_size")
+    state_size: Any = _ToDefine()
+    output_size: Any = _ToDefine()
 
     def get_initial_state(
         self, inputs: Any = None, batch_size: int | None = None, dtype: Any = None
@@ -109,8 +114,7 @@ class _KernelCell(AbstractRNNCell):
         self.implementation = implementation
         self.bias: Array | None = None
         self._plan: _engine.Plan | None = None
-        self._rng = np.random.default_rng(seed)
-        self._dropout_masks: dict[tuple[int, str], Array] = {}
+        self._dropout_masks = DropoutMasks(seed)
 
     @property
     def state_size(self) -> Any:
@@ -153,24 +157,35 @@ class _KernelCell(AbstractRNNCell):
 
     def reset_dropout_mask(self) -> None:
         """Draw new dropout masks at the next training step; each sequence has its own."""
-        for kind in ("inputs", "recurrent"):
-            self._dropout_masks.pop((threading.get_ident(), kind), None)
+        self._dropout_masks.reset()
 
-    def _drop(self, kind: str, rate: float, x: Array, training: bool | None) -> Array:
-        if not training or rate == 0:
-            return x
-        key = threading.get_ident(), kind
-        if key not in self._dropout_masks:
-            keep = np.greater_equal(self._rng.random(x.shape), rate)
-            scale = 1 / (1 - rate) if rate < 1 else 0.0
-            self._dropout_masks[key] = keep.astype(x.dtype) * x.dtype.type(scale)
-        dropped: Array = x * self._dropout_masks[key]
-        return dropped
+    def drops(self, rate: float) -> bool:
+        """Return whether a dropout rate has an effect in training."""
+        return rate > 0
 
-    def _products(self, inputs: Array, h: Array, training: bool | None) -> tuple[Array, Array]:
-        """Return x.W and the h that goes into the recurrent product."""
-        x = self._drop("inputs", self.dropout, inputs, training)
-        return x @ self.kernel, self._drop("recurrent", self.recurrent_dropout, h, training)
+    def _dropped(self, kind: str, rate: float, x: Array, training: bool | None) -> list[Array]:
+        """Return what each gate sees of `x`: all the same, or each its own share of it."""
+        if not training or not self.drops(rate):
+            return [x] * self.gates
+        count = self.gates if self.implementation == 1 else 1
+        dropped = self._dropout_masks.drop(kind, rate, x, count)
+        return dropped if count > 1 else dropped * self.gates
+
+    def _products(self, inputs: Array, h: Array, training: bool | None) -> tuple[Array, Any]:
+        """Return x.W, and for each gate the h that goes into its recurrent product."""
+        xs = self._dropped("inputs", self.dropout, inputs, training)
+        hs = self._dropped("recurrent", self.recurrent_dropout, h, training)
+        return self._by_gate(xs, self.kernel), hs
+
+    def _by_gate(self, xs: list[Array], weights: Array) -> Array:
+        """Return x.W where each gate's columns of W have an x of their own."""
+        product: Array
+        if all(x is xs[0] for x in xs):
+            product = xs[0] @ weights
+        else:
+            columns = np.split(weights, len(xs), axis=1)
+            product = np.hstack([x @ w for x, w in zip(xs, columns, strict=True)])
+        return product
 
     def plan_kind(self) -> str:
         """Return the engine's name for this cell."""
@@ -232,7 +247,7 @@ class SimpleRNNCell(_KernelCell):
         """Return output and new state ``(batch, units)`` for inputs ``(batch, features)``."""
         single = not isinstance(states, (list, tuple))
         h = states if single else states[0]
-        z, h = self._products(inputs, h, training)
+        z, (h,) = self._products(inputs, h, training)
         if self.bias is not None:
             z = z + self.bias
         h = self.activation(z + h @ self.recurrent_kernel)
@@ -259,6 +274,12 @@ class _GatedCell(_KernelCell):
     ) -> None:
         super().__init__(units, activation, use_bias, *args, **kwargs)
         self.recurrent_activation = activation_of(recurrent_activation)
+        if self.recurrent_dropout:
+            self.implementation = 1
+
+    def drops(self, rate: float) -> bool:
+        """Return whether a dropout rate has an effect; Keras leaves out exactly 1 here."""
+        return 0 < rate < 1
 
     def _activation_keys(self) -> tuple[str, ...]:
         return ("activation", "recurrent_activation")
@@ -300,23 +321,23 @@ class GRUCell(_GatedCell):
         single = not isinstance(states, (list, tuple))
         h = states if single else states[0]
         n = self.units
-        x, dropped = self._products(inputs, h, training)
+        x, hs = self._products(inputs, h, training)
         bias, recurrent_bias = self.plan_biases()
         if bias is not None:
             x = x + bias
         if self.reset_after:
-            u = dropped @ self.recurrent_kernel
+            u = self._by_gate(hs, self.recurrent_kernel)
             if recurrent_bias is not None:
                 u = u + recurrent_bias
         else:
-            u = dropped @ self.recurrent_kernel[:, : 2 * n]
+            u = self._by_gate(hs[:2], self.recurrent_kernel[:, : 2 * n])
         z = self.recurrent_activation(x[:, :n] + u[:, :n])
         r = self.recurrent_activation(x[:, n : 2 * n] + u[:, n : 2 * n])
         if self.reset_after:
             candidate = self.activation(x[:, 2 * n :] + r * u[:, 2 * n :])
         else:
             candidate = self.activation(
-                x[:, 2 * n :] + (r * dropped) @ self.recurrent_kernel[:, 2 * n :]
+                x[:, 2 * n :] + (r * hs[2]) @ self.recurrent_kernel[:, 2 * n :]
             )
         h = z * h + (1 - z) * candidate
         return h, h if single else [h]
@@ -375,10 +396,10 @@ class LSTMCell(_GatedCell):
     def call(self, inputs: Any, states: Any, training: bool | None = None) -> tuple[Any, Any]:
         """Return the output and the states [h, c], for inputs ``(batch, features)``."""
         h, c = states
-        z, h = self._products(inputs, h, training)
+        z, hs = self._products(inputs, h, training)
         if self.bias is not None:
             z = z + self.bias
-        i, f, g, o = np.split(z + h @ self.recurrent_kernel, 4, axis=1)
+        i, f, g, o = np.split(z + self._by_gate(hs, self.recurrent_kernel), 4, axis=1)
         i, f, o = (self.recurrent_activation(gate) for gate in (i, f, o))
         c = f * c + i * self.activation(g)
         h = o * self.activation(c)

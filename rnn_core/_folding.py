@@ -43,8 +43,7 @@ class FoldedEmbedding:
             return self.layer.call_with_mask(inner, mask, training)
         mask = self.embedding.compute_mask(ids)
         output, states = self.layer.scan(ids, mask, training, table=table)
-        self.layer.record(states)
-        result = [output, *states] if self.layer.return_state else output
+        result = self.layer.conclude(output, states)
         return result, self.layer.compute_mask(ids, mask)
 
     def _current_table(self) -> Array | None:

@@ -9,7 +9,7 @@ from rnn_core._graph import Node, SymbolicTensor
 from rnn_core._input import InputLayer
 from rnn_core._layer import Layer
 from rnn_core._nest import flatten, map_leaves
-from rnn_core._registry import layer_from_config
+from rnn_core._registry import config_of, layer_from_config
 
 # Where a tensor comes from: a layer's name, which of its calls, which of that call's outputs.
 History = tuple[str, int, int]
@@ -46,8 +46,7 @@ def to_config(
 
     entries = [
         {
-            "class_name": type(layer).__name__,
-            "config": layer.get_config(),
+            **config_of(layer),
             "name": layer.name,
             "inbound_nodes": [
                 {
@@ -176,7 +175,7 @@ def _arguments(node: Any, layer: Layer, find: Find) -> tuple[list[Any], dict[str
         args = [_keras3(argument, find) for argument in node.get("args", [])]
         kwargs = {key: _keras3(value, find) for key, value in node.get("kwargs", {}).items()}
     else:
-        args, kwargs = _keras2(node, layer, find)
+        args, kwargs = _keras2(node, find)
     kwargs.pop("training", None)
     return args, {key: value for key, value in kwargs.items() if value is not None}
 
@@ -191,7 +190,7 @@ def _keras3(value: Any, find: Find) -> Any:
     return value
 
 
-def _keras2(node: Any, layer: Layer, find: Find) -> tuple[list[Any], dict[str, Any]]:
+def _keras2(node: Any, find: Find) -> tuple[list[Any], dict[str, Any]]:
     """Read ``[[name, call, output, {}], ...]``: one for each tensor of the first argument."""
     entries = [node] if _is_history(node) else node
     tensors = [_keras2_value(entry[:3], find) for entry in entries]
@@ -199,18 +198,8 @@ def _keras2(node: Any, layer: Layer, find: Find) -> tuple[list[Any], dict[str, A
     for entry in entries:
         if len(entry) > 3:
             kwargs.update({key: _keras2_value(value, find) for key, value in entry[3].items()})
-    if len(tensors) == 1:
-        return tensors, kwargs
-    if hasattr(layer, "go_backwards") or hasattr(layer, "merge_mode"):
-        # States and constants follow the sequence.
-        constants = int(getattr(layer, "num_constants", 0) or 0)
-        states = tensors[1 : len(tensors) - constants]
-        if states:
-            kwargs["initial_state"] = states
-        if constants:
-            kwargs["constants"] = tensors[-constants:]
-        return tensors[:1], kwargs
-    return [tensors], kwargs
+    # A recurrent layer's states and constants follow the sequence in this list.
+    return tensors if len(tensors) == 1 else [tensors], kwargs
 
 
 def _keras2_value(value: Any, find: Find) -> Any:

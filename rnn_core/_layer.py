@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache, wraps
+from functools import wraps
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
 from rnn_core import _activations, _graph, _initializers
+from rnn_core._dtypes import as_real, resolve_dtype
 from rnn_core._names import unique_name
 from rnn_core._nest import flatten, map_leaves
-from rnn_core._registry import LAYERS
+from rnn_core._registry import LAYERS, config_of
+from rnn_core._signatures import takes
 from rnn_core._typing import Array
 
 Self = TypeVar("Self", bound="Layer")
@@ -55,56 +56,11 @@ def _marking_built(build: Any) -> Any:
     return wrapped
 
 
-@lru_cache(maxsize=1024)
-def _call_parameters(function: Any) -> frozenset[str]:
-    return frozenset(inspect.signature(function).parameters)
-
-
-def call_takes(layer: Any, argument: str) -> bool:
-    """Return whether `layer.call` has a parameter of this name."""
-    call = layer.call
-    return argument in _call_parameters(getattr(call, "__func__", call))
-
-
-def resolve_dtype(dtype: Any) -> np.dtype[Any]:
-    """Return float32 or float64 for a name, a NumPy dtype or a Keras dtype policy.
-
-    Half precisions compute in float32.
-
-    Raises:
-        ValueError: the dtype is not a floating one.
-    """
-    if isinstance(dtype, dict):
-        dtype = dtype.get("config", {}).get("name")
-    name = "float32" if dtype is None else getattr(dtype, "name", None) or str(dtype)
-    if isinstance(dtype, type):
-        name = np.dtype(dtype).name
-    if name in ("float64", "float32"):
-        return np.dtype(name)
-    if name in ("float16", "bfloat16", "mixed_float16", "mixed_bfloat16"):
-        return np.dtype("float32")
-    raise ValueError(f"dtype is {dtype!r}, expected float32 or float64")
-
-
-def as_real(value: Any, dtype: np.dtype[Any], owner: str) -> Array:
-    """Return `value` as an array of `dtype`, itself if it is one.
-
-    Raises:
-        TypeError: it holds something other than real numbers.
-    """
-    array = np.asarray(value)
-    if array.dtype == dtype:
-        return array
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{owner}: inputs are {array.dtype}, expected real numbers ({dtype})")
-    return array.astype(dtype)
-
-
 def _serialize(value: Any) -> Any:
     if isinstance(value, _initializers.Initializer):
         return value.get_config()
     if isinstance(value, Layer):
-        return {"class_name": type(value).__name__, "config": value.get_config()}
+        return config_of(value)
     if callable(value):
         return _activations.serialize(value)
     return value
@@ -188,9 +144,9 @@ class Layer:
         """
         kwargs = {key: value for key, value in (kwargs or {}).items() if value is not None}
         mask = kwargs.pop("mask", mask)
-        if call_takes(self, "mask") and any(m is not None for m in flatten(mask)):
+        if takes(self.call, "mask") and any(m is not None for m in flatten(mask)):
             kwargs["mask"] = mask
-        if training is not None and call_takes(self, "training"):
+        if training is not None and takes(self.call, "training"):
             kwargs.setdefault("training", training)
         return self(inputs, *args, **kwargs), self.compute_mask(inputs, mask)
 
@@ -308,6 +264,18 @@ class Layer:
     def weights(self) -> list[Array]:
         """The weights' arrays, in the order of `get_weights`; change them by `set_weights` only."""
         return [weight.value for weight in self.walk_weights()]
+
+    @property
+    def compute_dtype(self) -> str:
+        """The name of the dtype of computation; `variable_dtype` is the same."""
+        return self.dtype.name
+
+    variable_dtype = compute_dtype
+
+    @property
+    def losses(self) -> list[Any]:
+        """Nothing: regularizers have no effect on inference."""
+        return []
 
     @property
     def trainable_weights(self) -> list[Array]:

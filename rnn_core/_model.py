@@ -13,7 +13,9 @@ from rnn_core._graph import SymbolicTensor
 from rnn_core._input import InputLayer
 from rnn_core._layer import Layer
 from rnn_core._nest import flatten, map_leaves, pack_like
-from rnn_core._registry import LAYERS, layer_from_config
+from rnn_core._registry import LAYERS, config_of, known_objects, layer_from_config
+from rnn_core._rnn import RNN
+from rnn_core._states import Together
 
 
 class Model(Layer):
@@ -87,8 +89,8 @@ class Model(Layer):
     def reset_states(self) -> None:
         """Reset the states of all stateful layers."""
         for layer in self.walk_layers():
-            if getattr(layer, "stateful", False):
-                layer.reset_states()  # type: ignore[attr-defined]
+            if isinstance(layer, RNN) and layer.has_states():
+                layer.reset_states()
 
     # Calling
 
@@ -124,7 +126,8 @@ class Model(Layer):
             training: True puts dropout in effect.
             mask: of the inputs, in the same structure.
         """
-        return self._run(inputs, mask, training)[0]
+        with Together():
+            return self._run(inputs, mask, training)[0]
 
     def call_with_mask(
         self,
@@ -137,7 +140,8 @@ class Model(Layer):
         """Return the outputs and their masks; arguments as for `Layer`."""
         given = kwargs or {}
         training = given.get("training", training)
-        return self._run(self._arrange(inputs), given.get("mask", mask), training)
+        with Together():
+            return self._run(self._arrange(inputs), given.get("mask", mask), training)
 
     def _run(self, inputs: Any, mask: Any, training: bool | None) -> tuple[Any, Any]:
         values: dict[SymbolicTensor, tuple[Any, Any]] = {}
@@ -167,8 +171,7 @@ class Model(Layer):
             outputs = flatten(node.outputs)
             results = [result] if len(outputs) == 1 else flatten(result)
             result_masks = [result_mask] if len(outputs) == 1 else flatten(result_mask)
-            if len(result_masks) != len(outputs):
-                result_masks = [None] * len(outputs)
+            result_masks += [None] * (len(outputs) - len(result_masks))
             values.update(zip(outputs, zip(results, result_masks, strict=True), strict=True))
         return part(self._outputs, 0), part(self._outputs, 1)
 
@@ -185,7 +188,8 @@ class Model(Layer):
             ImportError: `progress` without tqdm.
         """
         x = self._arrange(x)
-        return _predict.predict(self, x, batch_size, bool(progress))
+        with Together():
+            return _predict.predict(self, x, batch_size, bool(progress))
 
     # Shapes and masks
 
@@ -208,7 +212,8 @@ class Model(Layer):
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Return the outputs' masks; computing them runs the model."""
-        return self._run(self._arrange(inputs), mask, None)[1]
+        with Together(keep=False):
+            return self._run(self._arrange(inputs), mask, None)[1]
 
     def output_shapes(self) -> list[tuple[Layer, Any]]:
         """Return each layer with its outputs' shape, as the graph has it."""
@@ -242,9 +247,12 @@ class Model(Layer):
         )
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Model:
-        """Return a new model from a config of Keras 2 or 3."""
-        inputs, outputs, layers = _graph_config.from_config(config)
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Model:
+        """Return a new model from a config of Keras 2 or 3; arguments as for `RNN.from_config`."""
+        with known_objects(custom_objects):
+            inputs, outputs, layers = _graph_config.from_config(config)
         trainable = config.get("trainable", True)
         model = Model(inputs, outputs, name=config.get("name"), trainable=trainable)
         # The order of a file's layers is part of the format of its weights.
@@ -314,7 +322,7 @@ class Sequential(Model):
             )
         for layer in self._chain:
             layer._ensure_built(input_shape)
-            input_shape = layer.compute_output_shape(input_shape)
+            input_shape = layer.symbolic_shape(input_shape, ())
         self._steps = fold(self._chain)
         self.built = True
 
@@ -326,8 +334,13 @@ class Sequential(Model):
             self._input.check(array.shape)
         return array
 
+    def _static_shape(self, shape: tuple[int, ...]) -> tuple[Any, ...]:
+        """Return what is said of the inputs' shape, or this one's if nothing is."""
+        declared = self._input.batch_shape if self._input else shape
+        return shape if None in declared[-1:] else declared
+
     def _run(self, inputs: Any, mask: Any, training: bool | None) -> tuple[Any, Any]:
-        self._ensure_built(inputs.shape)
+        self._ensure_built(self._static_shape(inputs.shape))
         for step in self._steps:
             inputs, mask = step.call_with_mask(inputs, mask, training)
         return inputs, mask
@@ -350,16 +363,15 @@ class Sequential(Model):
     def get_config(self) -> dict[str, Any]:
         """Return the layers' configs in order."""
         layers: list[Layer] = [*self.input_layers, *self._chain]
-        entries = [
-            {"class_name": type(layer).__name__, "config": layer.get_config()} for layer in layers
-        ]
+        entries = [config_of(layer) for layer in layers]
         return {"name": self.name, "trainable": self.trainable, "layers": entries}
 
     @classmethod
-    def from_config(cls, config: Any) -> Sequential:
+    def from_config(cls, config: Any, custom_objects: dict[str, Any] | None = None) -> Sequential:
         """Return a new model; the bare list of layers of early Keras is taken too."""
         config = {"layers": config} if isinstance(config, list) else config
-        layers = [layer_from_config(entry) for entry in config["layers"]]
+        with known_objects(custom_objects):
+            layers = [layer_from_config(entry) for entry in config["layers"]]
         model = cls(layers, name=config.get("name"), trainable=config.get("trainable", True))
         if not model.input_layers and isinstance(config.get("build_input_shape"), (list, tuple)):
             model._input = InputLayer(batch_shape=config["build_input_shape"])

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from rnn_core._layer import Layer, call_takes
-from rnn_core._nest import flatten, map_leaves
+from rnn_core._layer import Layer
+from rnn_core._nest import axes_of, flatten, map_leaves
+from rnn_core._signatures import accepted, takes
 
-
-def axes_of(size: Any) -> tuple[int, ...]:
-    """Return the axes of one row of a state or output: its size is an int or a shape."""
-    return tuple(int(n) for n in np.atleast_1d(size))
+# What a cell computes at one time step: (inputs, states) -> (output, new states).
+Step = Callable[[Any, Any], tuple[Any, Any]]
 
 
 def zero_states(state_size: Any, batch_size: int, dtype: Any) -> Any:
@@ -28,16 +29,30 @@ def check_cell(cell: Any) -> None:
 
 
 def output_size_of(cell: Any) -> Any:
-    """Return the cell's output size, or its first state's if it has none."""
-    size = getattr(cell, "output_size", None)
-    return flatten(cell.state_size)[0] if size is None else size
+    """Return the cell's output size, or its first state's if it has none.
+
+    Raises:
+        ValueError: the cell has neither.
+    """
+    try:
+        size = getattr(cell, "output_size", None)
+    except NotImplementedError:  # what AbstractRNNCell says of a cell that does not define it
+        size = None
+    if size is not None:
+        return size
+    sizes = flatten(cell.state_size)
+    if not sizes:
+        raise ValueError(f"{cell!r} has no state, so it needs an output_size")
+    return sizes[0]
 
 
-def initial_state_of(cell: Any, batch_size: int | None, dtype: Any) -> Any:
+def initial_state_of(cell: Any, batch_size: int, dtype: Any) -> Any:
     """Return the cell's own initial state, or zeros."""
-    if hasattr(cell, "get_initial_state"):
-        return cell.get_initial_state(inputs=None, batch_size=batch_size, dtype=dtype)
-    return zero_states(cell.state_size, int(batch_size or 0), dtype)
+    make = getattr(cell, "get_initial_state", None)
+    if make is None:
+        return zero_states(cell.state_size, batch_size, dtype)
+    known = {"inputs": None, "batch_size": batch_size, "dtype": dtype}
+    return make(**accepted(make, known))
 
 
 def build_cell(cell: Any, input_shape: Any) -> None:
@@ -48,12 +63,27 @@ def build_cell(cell: Any, input_shape: Any) -> None:
         cell.build(input_shape)
 
 
-def step_cell(cell: Any, inputs: Any, states: Any, training: bool | None, **kwargs: Any) -> Any:
-    """Call a cell with `training` and `constants` only if it takes them."""
-    if training is not None and call_takes(cell, "training"):
-        kwargs["training"] = training
-    if kwargs.get("constants") is None or not (
-        call_takes(cell, "constants") or call_takes(cell, "kwargs")
-    ):
-        kwargs.pop("constants", None)
-    return cell.call(inputs, states, **kwargs)
+def step_of(cell: Any, training: bool | None, constants: Any) -> Step:
+    """Return `cell.call` with `training` and `constants` bound, as far as it takes them.
+
+    Raises:
+        ValueError: there are constants, and the cell takes none.
+    """
+    bound: dict[str, Any] = {}
+    if takes(cell.call, "training"):
+        bound["training"] = training
+    if constants:
+        if not takes_constants(cell):
+            raise ValueError(
+                f"{len(constants)} constants, expected none: {cell!r} takes no 'constants'"
+            )
+        bound["constants"] = constants
+    return partial(cell.call, **bound) if bound else cell.call
+
+
+def takes_constants(cell: Any) -> bool:
+    """Return whether a cell, or one within a stack, takes `constants`."""
+    within = getattr(cell, "cells", None)
+    if within is not None:
+        return any(takes_constants(inner) for inner in within)
+    return takes(cell.call, "constants")

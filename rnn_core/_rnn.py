@@ -7,44 +7,34 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rnn_core import _protocol
+from rnn_core._arguments import (
+    call_arguments,
+    cast_constants,
+    check_axes,
+    check_mask,
+    check_sequences,
+    first_mask,
+)
 from rnn_core._cells import GRUCell, LSTMCell, SimpleRNNCell
-from rnn_core._layer import Layer, as_real
-from rnn_core._nest import flatten, map_leaves, pack_like
-from rnn_core._registry import layer_from_config
+from rnn_core._dtypes import as_real
+from rnn_core._layer import Layer
+from rnn_core._nest import axes_of, flatten, is_shape, map_leaves, shapes_of
+from rnn_core._registry import config_of, known_objects, layer_from_config
 from rnn_core._stack import StackedRNNCells
+from rnn_core._stateful import Stateful
+from rnn_core._steps import Recorder, run_steps
 from rnn_core._typing import Array
 
 _NATIVE_CELLS = (SimpleRNNCell, GRUCell, LSTMCell)
 
 
-def check_mask(mask: Any, inputs: Array, shape: tuple[int, int], name: str) -> Array:
-    """Return a mask as booleans of `shape`, True where a step counts.
-
-    Args:
-        mask: of `shape`, or with a last axis more: a step counts if any of its values is true.
-        inputs: named in the error.
-        shape: ``(batch, timesteps)``, or the reverse for a time-major layer.
-        name: the layer's.
-
-    Raises:
-        ValueError: another shape.
-    """
-    mask = np.asarray(mask)
-    if mask.ndim == 3:
-        mask = mask.any(axis=-1)
-    if mask.shape != shape:
-        raise ValueError(
-            f"{name}: mask has shape {mask.shape}, expected {shape} for inputs {inputs.shape}"
-        )
-    booleans: Array = mask.astype(bool, copy=False)
-    return booleans
-
-
-class RNN(Layer):
+class RNN(Stateful):
     """Runs a cell over the time steps of a sequence.
 
     Args:
-        cell: an object with `call` and `state_size`, or a list of such, stacked.
+        cell: an object with `call` and `state_size`, or a list of such, stacked. It may have
+            `output_size`, `get_initial_state` and `build`; its `call` may take `training` and
+            `constants`. See `AbstractRNNCell`.
         return_sequences: return every step's output, not only the last.
         return_state: return a list of the output and the last states.
         go_backwards: take the steps from last to first; outputs stay in that order.
@@ -55,18 +45,21 @@ class RNN(Layer):
         kwargs: as for `Layer`.
 
     Call arguments:
-        inputs: ``(batch, timesteps, features)``.
+        inputs: ``(batch, timesteps, ...)``, a tuple or dict of such for a cell that takes several
+            at a step, or a list ``[inputs, *states, *constants]``.
         mask: boolean ``(batch, timesteps)``; a False step leaves the states as they are and
             repeats the output before it, zeros at the beginning.
         training: True puts dropout in effect.
-        initial_state: states, each ``(batch, size)``; zeros if not given.
-        constants: arrays passed on to a cell that takes `constants`.
+        initial_state: states, each ``(batch, size)``; the cell's own, or zeros, if not given. A
+            stateful layer goes on from these, not from what it has recorded.
+        constants: arrays passed on at every step to a cell that takes `constants`.
 
     Returns ``(batch, units)``, ``(batch, timesteps, units)`` with `return_sequences`, or a list
     ``[output, *states]`` with `return_state`.
 
     Raises:
-        ValueError: inputs, mask or states of another shape; no cell.
+        ValueError: inputs, mask or states of another shape; no cell; constants that the cell
+            does not take; a stateful layer called with another batch size.
         TypeError: inputs that are not real numbers.
 
     >>> layer = RNN([LSTMCell(4), LSTMCell(3)], return_sequences=True)
@@ -75,7 +68,6 @@ class RNN(Layer):
     """
 
     supports_masking = True
-    input_axes = "(batch, timesteps, features)"
     rnn_keys: ClassVar[tuple[str, ...]] = (
         "return_sequences",
         "return_state",
@@ -113,19 +105,65 @@ class RNN(Layer):
         self.unroll = unroll
         self.time_major = time_major
         self.zero_output_for_mask = zero_output_for_mask
-        self._states: list[Any] | None = None
+        if self.batch_input_shape is not None:
+            self.declare_batch(self.batch_input_shape)
+        self._row_shapes: list[tuple[Any, ...]] | None = None
 
     def build(self, input_shape: Any) -> None:
-        """Build the cell for inputs ``(batch, timesteps, features)``."""
-        if len(input_shape) != 3:
-            raise ValueError(
-                f"{self.name}: inputs have shape {input_shape}, expected 3 axes {self.input_axes}"
-            )
-        batch = input_shape[1] if self.time_major else input_shape[0]
-        _protocol.build_cell(self.cell, (batch, *input_shape[2:]))
-        self._features = input_shape[-1]
+        """Build the cell for inputs ``(batch, timesteps, ...)``; a nested shape for nested ones."""
+        if isinstance(input_shape, list) and not is_shape(input_shape):
+            input_shape = input_shape[0]
+        for shape in shapes_of(input_shape):
+            check_axes(shape, self._axes(), self.name)
+        _protocol.build_cell(self.cell, map_leaves(self._step_shape, input_shape, is_shape))
+        self._row_shapes = self.row_shapes(shapes_of(input_shape))
+
+    def row_shapes(self, shapes: list[Any]) -> list[tuple[Any, ...]]:
+        """Return what must follow the first two axes of inputs, built for `shapes`."""
+        return [shape[2:] for shape in shapes]
+
+    def _axes(self) -> int | None:
+        """Return how many axes inputs must have, None for any number from 3."""
+        cell = self.cell
+        while isinstance(cell, StackedRNNCells):
+            cell = cell.cells[0]
+        step_axes = getattr(cell, "input_axes", None)
+        return step_axes.count(",") + 2 if step_axes else None
+
+    def _lead(self, shape: Any) -> tuple[Any, Any]:
+        """Return batch and timesteps of a shape."""
+        first, second = tuple(shape)[:2]
+        return (second, first) if self.time_major else (first, second)
+
+    def declare_batch(self, shape: Any) -> None:
+        """Take the batch size of an input shape as the only one, if it is known."""
+        self._fixed_batch = self._lead(shape)[0]
+
+    def _step_shape(self, shape: Any) -> tuple[Any, ...]:
+        return (self._lead(shape)[0], *tuple(shape)[2:])
 
     # Calling
+
+    def __call__(
+        self,
+        inputs: Any,
+        mask: Any = None,
+        training: bool | None = None,
+        initial_state: Any = None,
+        constants: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Return the output, or ``[output, *states]``; arguments as for the class."""
+        inputs, given = call_arguments(self, inputs, mask, training, initial_state, constants)
+        return super().__call__(inputs, **given, **kwargs)
+
+    def _cast(self, inputs: Any) -> Any:
+        if isinstance(inputs, (tuple, dict)):
+            return map_leaves(lambda x: as_real(x, self.dtype, self.name), inputs)
+        return super()._cast(inputs)
+
+    def _check(self, inputs: Any) -> None:
+        check_sequences(inputs, self._axes(), self._row_shapes, self.name)
 
     def call(
         self,
@@ -137,41 +175,62 @@ class RNN(Layer):
     ) -> Any:
         """Return the output, or ``[output, *states]``; arguments as for the class."""
         output, states = self.scan(inputs, mask, training, initial_state, constants)
+        return self.conclude(output, states)
+
+    def conclude(self, output: Any, states: list[Any]) -> Any:
+        """Record the states that `scan` returned, and return what a call returns."""
         self.record(states)
-        return [output, *states] if self.return_state else output
+        if not self.return_state:
+            return output
+        states = self.handed_out(states)
+        return [*(output if isinstance(output, (list, tuple)) else [output]), *states]
 
     def scan(
         self,
-        inputs: Array,
+        inputs: Any,
         mask: Any = None,
         training: bool | None = None,
         initial_state: Any = None,
         constants: Any = None,
         out: Array | None = None,
         table: Array | None = None,
-    ) -> tuple[Array, list[Any]]:
+    ) -> tuple[Any, list[Any]]:
         """Return the output and the last states; those of a stateful layer are not recorded yet.
 
         Args:
             inputs, mask, training, initial_state, constants: as for `call`.
-            table: of `projection_table`, with inputs that are ids ``(batch, timesteps)``.
             out: where to write the output, of the shape it will have; its units are contiguous.
+            table: of `projection_table`, with inputs that are ids ``(batch, timesteps)``.
         """
+        first = flatten(inputs)[0]
+        mask = first_mask(mask, inputs)
         if mask is not None:
-            mask = check_mask(mask, inputs, inputs.shape[:2], self.name)
+            mask = check_mask(mask, first, first.shape[:2], self.name)
         if self.time_major:
-            inputs = inputs.swapaxes(0, 1)
+            inputs = map_leaves(lambda x: x.swapaxes(0, 1), inputs)
             mask = mask if mask is None else mask.swapaxes(0, 1)
             out = out.swapaxes(0, 1) if out is not None and self.return_sequences else out
-        states = self._initial_states(initial_state, inputs.shape[0])
+        constants = cast_constants(constants, self.dtype)
+        step = self._step(training, constants)
+        first_states, buffers = self._first_states(initial_state, inputs)
         plans = self._plans(training)
         if plans:
-            output, states = self._scan_native(plans, inputs, mask, states, out, table)
+            states = self._room_for(first_states, buffers, initial_state)
+            output = self._scan_native(plans, inputs, mask, first_states, states, out, table)
         else:
-            output, states = self._scan_steps(inputs, mask, states, training, constants, out)
+            output, states = self._scan_steps(step, inputs, mask, first_states, out)
         if self.time_major and self.return_sequences:
-            output = output.swapaxes(0, 1)
+            output = map_leaves(lambda y: y.swapaxes(0, 1), output)
         return output, states
+
+    def _step(self, training: bool | None, constants: Any) -> _protocol.Step:
+        """Return the cell's `call` with what else it takes."""
+        step = _protocol.step_of(self.cell, training, constants)
+        return self.cell.bind(training, constants) if type(self.cell) is StackedRNNCells else step
+
+    def writes_in_place(self, training: bool | None) -> bool:
+        """Return whether `scan` takes an `out` of the shape that `compute_output_shape` says."""
+        return bool(self._plans(training))
 
     def _plans(self, training: bool | None) -> list[Any]:
         """Return the cells' plans if the engine can run all of them, else nothing."""
@@ -196,171 +255,96 @@ class RNN(Layer):
         plans: list[Any],
         x: Array,
         mask: Array | None,
+        first_states: list[Any],
         states: list[Any],
         out: Array | None,
         table: Array | None,
-    ) -> tuple[Array, list[Any]]:
-        """Run the cells one above the other, each over the whole sequence."""
-        stacked = type(self.cell) is StackedRNNCells
-        entries = [flatten(entry) for entry in (states if stacked else [states])]
-        states = map_leaves(lambda s: np.array(s, self.dtype, order="C"), entries)
+    ) -> Array:
+        """Run the cells one above the other, each over the whole sequence; fill `states`."""
+        entries, firsts = [states], [first_states]
+        if type(self.cell) is StackedRNNCells:
+            entries, firsts = self.cell.in_order(states), self.cell.in_order(first_states)
         backwards = self.go_backwards
-        for floor, (plan, state) in enumerate(zip(plans, states, strict=True), start=1):
-            top = floor == len(plans)
-            shape = x.shape[:2] if self.return_sequences or not top else x.shape[:1]
+        for floor, (plan, entry, initial) in enumerate(zip(plans, entries, firsts, strict=True)):
+            top = floor == len(plans) - 1
+            last = tuple(flatten(entry))
             target = out if top else None
             if target is None:
-                target = np.empty((*shape, state[0].shape[1]), self.dtype)
+                shape = x.shape[:2] if self.return_sequences or not top else x.shape[:1]
+                target = np.empty((*shape, last[0].shape[1]), self.dtype)
             zero = top and self.zero_output_for_mask
-            plan.run(x, tuple(state), target, mask, backwards, zero, table)
+            plan.run(x, last, target, mask, backwards, zero, table, tuple(flatten(initial)))
             if backwards and not top:
                 # The outputs come in processing order: the next cell goes forwards through them.
                 mask = mask if mask is None else mask[:, ::-1]
                 backwards = False
             x, table = target, None
-        if not stacked:
-            return x, states[0]
-        return x, [s if len(s) > 1 else s[0] for s in states]
+        return x
 
     def _scan_steps(
         self,
-        inputs: Array,
+        step: _protocol.Step,
+        inputs: Any,
         mask: Array | None,
-        states: Any,
-        training: bool | None,
-        constants: Any,
-        out: Any,
-    ) -> tuple[Array, list[Any]]:
+        states: list[Any],
+        out: Array | None,
+    ) -> tuple[Any, list[Any]]:
         """Run any cell, one Python call a time step."""
-        batch, timesteps = inputs.shape[:2]
-        size = _protocol.axes_of(_protocol.output_size_of(self.cell))
-        shape = (batch, timesteps, *size) if self.return_sequences else (batch, *size)
-        output = np.zeros(shape, self.dtype) if out is None else out
-        last = np.zeros((batch, *size), self.dtype)
-        if constants is not None and not isinstance(constants, (list, tuple)):
-            constants = [constants]
-        if hasattr(self.cell, "reset_dropout_mask"):
-            self.cell.reset_dropout_mask()
-        single = not isinstance(self.cell.state_size, (list, tuple))
-        for step in range(timesteps):
-            t = timesteps - 1 - step if self.go_backwards else step
-            new, new_states = _protocol.step_cell(
-                self.cell, inputs[:, t], states, training, constants=constants
-            )
-            if single and not isinstance(new_states, (list, tuple)):
-                new_states = [new_states]
-            if mask is None:
-                last, states = new, new_states
-            else:
-                kept = 0 if self.zero_output_for_mask else last
-                last = _where(mask[:, t], new, kept)
-                states = _keep(mask[:, t], new_states, states)
-            if self.return_sequences:
-                output[:, step] = last
-        if not self.return_sequences:
-            output[...] = last
-        return output, list(states)
-
-    # States
-
-    def get_initial_state(self, batch_size: int) -> list[Any]:
-        """Return the states a sequence begins with: the cell's own, or zeros ``(batch, size)``."""
-        state = _protocol.initial_state_of(self.cell, batch_size, self.dtype)
-        return list(state) if isinstance(state, (list, tuple)) else [state]
-
-    def _initial_states(self, initial_state: Any, batch: int) -> list[Any]:
-        if initial_state is None and self.stateful and self._states is not None:
-            recorded = flatten(self._states)[0].shape[0] if flatten(self._states) else batch
-            if recorded != batch:
-                raise ValueError(
-                    f"{self.name}: a stateful layer with states of batch {recorded} "
-                    f"was given a batch of {batch}; call reset_states first"
-                )
-            return self._states
-        zeros = self.get_initial_state(batch)
-        if initial_state is None:
-            return zeros
-        return self._fit_states(initial_state, zeros, "initial_state")
-
-    def _fit_states(self, states: Any, like: list[Any], what: str) -> list[Any]:
-        """Return `states` in the structure of `like`, shapes checked."""
-        leaves, expected = flatten(states), flatten(like)
-        if len(leaves) != len(expected):
-            raise ValueError(
-                f"{self.name}: layer has {len(expected)} states but was passed {len(leaves)}"
-            )
-        arrays = [as_real(leaf, self.dtype, self.name) for leaf in leaves]
-        for array, zero in zip(arrays, expected, strict=True):
-            if array.shape != zero.shape:
-                raise ValueError(
-                    f"{self.name}: {what} has shape {array.shape}, expected {zero.shape}"
-                )
-        fitted: list[Any] = pack_like(like, arrays)
-        return fitted
-
-    def record(self, states: list[Any]) -> None:
-        """Keep copies of the states for the next call, if the layer is stateful."""
-        if self.stateful:
-            self._states = map_leaves(np.copy, list(states)) or None
-
-    @property
-    def states(self) -> list[Any]:
-        """The recorded states of a stateful layer; None for each before the first call."""
-        if self._states is None:
-            sizes = self.cell.state_size
-            return [None] * (len(sizes) if isinstance(sizes, (list, tuple)) else 1)
-        return self._states
-
-    def reset_states(self, states: Any = None) -> None:
-        """Set the recorded states of a stateful layer.
-
-        Args:
-            states: arrays of the states' shapes; zeros if not given.
-
-        Raises:
-            AttributeError: the layer is not stateful.
-            ValueError: the batch size is unknown; another number or shape of states.
-        """
-        self.record(self.states_after_reset(states))
-
-    def states_after_reset(self, states: Any = None) -> list[Any]:
-        """Return what `reset_states` would set; arguments and errors are its own."""
-        if not self.stateful:
-            raise AttributeError(f"{self.name}: layer must be stateful to reset its states")
-        batch = (self.batch_input_shape or (None, None))[1 if self.time_major else 0]
-        if self._states is not None:
-            like = self._states
-        elif batch is not None:
-            like = self.get_initial_state(batch)
-        elif states is None:
-            return []
-        else:
-            raise ValueError(f"{self.name}: the batch size must be known to set states")
-        if states is None:
-            zeros: list[Any] = map_leaves(np.zeros_like, like)
-            return zeros
-        return self._fit_states(states, like, "reset_states")
-
-    reset_state = reset_states
+        batch, timesteps = flatten(inputs)[0].shape[:2]
+        recorder = Recorder(
+            batch,
+            timesteps if self.return_sequences else None,
+            lambda: _protocol.output_size_of(self.cell),
+            self.dtype,
+            out,
+        )
+        backwards, zero = self.go_backwards, self.zero_output_for_mask
+        mask = np.ones((batch, timesteps), bool) if mask is None else mask
+        reset_masks = getattr(self.cell, "reset_dropout_mask", lambda: None)
+        reset_masks()
+        # Copies: a cell may change what it is given, and may return it.
+        states = map_leaves(np.array, states)
+        states = run_steps(step, inputs, states, mask, recorder, backwards, zero)
+        reset_masks()
+        return recorder.outputs, map_leaves(lambda s: np.array(s, self.dtype), states)
 
     # Shapes
 
+    def symbolic_shape(self, input_shape: Any, args: tuple[Any, ...]) -> Any:
+        """Return the outputs' shape in a graph, whose open lengths some options exclude."""
+        batch, timesteps = self._lead(shapes_of(input_shape)[0])
+        if self.unroll and timesteps is None:
+            raise ValueError(
+                f"{self.name}: cannot unroll without timesteps, inputs have shape {input_shape}"
+            )
+        if self.stateful:
+            if batch is None:
+                raise ValueError(
+                    f"{self.name}: a stateful layer must know its batch size, "
+                    f"inputs have shape {input_shape}"
+                )
+            self.declare_batch(shapes_of(input_shape)[0])
+        return super().symbolic_shape(input_shape, args)
+
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the output's shape, or a list with the states' shapes after it."""
-        batch, timesteps = input_shape[:2][::-1] if self.time_major else input_shape[:2]
-        size = _protocol.axes_of(_protocol.output_size_of(self.cell))
-        output: Any = (batch, *size)
+        """Return the output's shape, or a list with the states' shapes after it.
+
+        >>> RNN(LSTMCell(4), return_state=True).compute_output_shape((None, 7, 3))
+        [(None, 4), (None, 4), (None, 4)]
+        """
+        batch, timesteps = self._lead(shapes_of(input_shape)[0])
+        lead: tuple[Any, ...] = (batch,)
         if self.return_sequences:
-            axes = (timesteps, batch) if self.time_major else (batch, timesteps)
-            output = (*axes, *size)
-        if not self.return_state:
-            return output
-        return [output, *((batch, *_protocol.axes_of(n)) for n in flatten(self.cell.state_size))]
+            lead = (timesteps, batch) if self.time_major else (batch, timesteps)
+        sizes = flatten(_protocol.output_size_of(self.cell))
+        shapes = [(*lead, *axes_of(size)) for size in sizes]
+        if self.return_state:
+            shapes += [(batch, *axes_of(size)) for size in flatten(self.cell.state_size)]
+        return shapes if self.return_state or len(sizes) > 1 else shapes[0]
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Return the mask of a returned sequence, None for a last output and for states."""
-        mask = flatten(mask)[0] if mask is not None and not isinstance(mask, np.ndarray) else mask
-        mask = mask if self.return_sequences else None
+        mask = first_mask(mask, inputs) if self.return_sequences else None
         if self.return_state:
             return [mask, *(None for _ in flatten(self.cell.state_size))]
         return mask
@@ -369,25 +353,28 @@ class RNN(Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, the cell as ``{"class_name", "config"}``."""
-        cell = {"class_name": type(self.cell).__name__, "config": self.cell.get_config()}
-        return {
-            **super().get_config(),
-            **{k: getattr(self, k) for k in self.rnn_keys},
-            "cell": cell,
-        }
+        config = {**super().get_config(), **{key: getattr(self, key) for key in self.rnn_keys}}
+        if self.num_constants:
+            config["num_constants"] = self.num_constants
+        return {**config, "cell": config_of(self.cell)}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        """Return a new layer with a new cell."""
-        config = dict(config)
-        return cls(layer_from_config(config.pop("cell")), **config)
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Any:
+        """Return a new layer with a new cell.
 
+        Args:
+            config: as `get_config` returns it.
+            custom_objects: your own classes by name, such as that of the cell.
 
-def _where(mask: Array, new: Any, old: Any) -> Any:
-    shape = mask.shape + (1,) * (np.ndim(new) - 1)
-    return np.where(mask.reshape(shape), new, old)
+        Raises:
+            ValueError: a class that is in neither `custom_objects` nor this package.
 
-
-def _keep(mask: Array, new: Any, old: Any) -> Any:
-    leaves = [_where(mask, n, o) for n, o in zip(flatten(new), flatten(old), strict=True)]
-    return pack_like(new, leaves)
+        >>> layer = RNN.from_config(RNN(GRUCell(4), return_sequences=True).get_config())
+        >>> layer.cell.units, layer.return_sequences
+        (4, True)
+        """
+        with known_objects(custom_objects):
+            config = dict(config)
+            return cls(layer_from_config(config.pop("cell")), **config)

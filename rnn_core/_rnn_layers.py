@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from rnn_core._cells import GRUCell, LSTMCell, SimpleRNNCell
 from rnn_core._layer import is_inert
+from rnn_core._registry import known_objects
 from rnn_core._rnn import RNN
 
 
@@ -35,9 +36,12 @@ class _CellLayer(RNN):
         return {**config.pop("cell")["config"], **config}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        """Return a new layer with these constructor arguments."""
-        return cls(**config)
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Any:
+        """Return a new layer with these constructor arguments; see `RNN.from_config`."""
+        with known_objects(custom_objects):
+            return cls(**config)
 
 
 class SimpleRNN(_CellLayer):

@@ -7,15 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from rnn_core import _protocol
 from rnn_core._layer import Layer
-from rnn_core._protocol import (
-    build_cell,
-    check_cell,
-    initial_state_of,
-    output_size_of,
-    step_cell,
-)
-from rnn_core._registry import layer_from_config
+from rnn_core._nest import axes_of, flatten, map_leaves
+from rnn_core._registry import config_of, known_objects, layer_from_config
 
 
 class StackedRNNCells(Layer):
@@ -23,6 +18,11 @@ class StackedRNNCells(Layer):
 
     Args:
         cells: the lowest first; each has `call` and `state_size`.
+        reverse_state_order: states are given and returned the highest cell's first, as in
+            TensorFlow 1. Keras does not keep this in configs, so neither does this class.
+
+    Call arguments are those of a cell: inputs ``(batch, features)``, and a list with an entry for
+    each cell: its state ``(batch, size)``, or a list of its states.
 
     Raises:
         ValueError: something in `cells` is no cell.
@@ -32,21 +32,28 @@ class StackedRNNCells(Layer):
     [[4, 4], 3]
     """
 
-    def __init__(self, cells: Sequence[Any], **kwargs: Any) -> None:
+    def __init__(
+        self, cells: Sequence[Any], reverse_state_order: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         for cell in cells:
-            check_cell(cell)
+            _protocol.check_cell(cell)
         self.cells = list(cells)
+        self.reverse_state_order = reverse_state_order
+
+    def in_order(self, entries: Any) -> list[Any]:
+        """Return one entry a cell from the states' order in the cells' order, or the reverse."""
+        return list(entries)[::-1] if self.reverse_state_order else list(entries)
 
     @property
     def state_size(self) -> list[Any]:
         """The cells' state sizes, one entry a cell."""
-        return [cell.state_size for cell in self.cells]
+        return self.in_order(cell.state_size for cell in self.cells)
 
     @property
     def output_size(self) -> Any:
         """The last cell's output size."""
-        return output_size_of(self.cells[-1])
+        return _protocol.output_size_of(self.cells[-1])
 
     def children(self) -> Any:
         """Yield the cells that are layers."""
@@ -54,9 +61,11 @@ class StackedRNNCells(Layer):
 
     def build(self, input_shape: Any) -> None:
         """Build each cell for the output of the one below."""
+        batch = flatten(input_shape)[0]
         for cell in self.cells:
-            build_cell(cell, input_shape)
-            input_shape = (input_shape[0], output_size_of(cell))
+            _protocol.build_cell(cell, input_shape)
+            size = _protocol.output_size_of(cell)
+            input_shape = map_leaves(lambda n: (batch, *axes_of(n)), size)
 
     def get_initial_state(
         self, inputs: Any = None, batch_size: int | None = None, dtype: Any = None
@@ -64,17 +73,40 @@ class StackedRNNCells(Layer):
         """Return each cell's initial state; arguments as for `AbstractRNNCell`."""
         if inputs is not None:
             batch_size = np.shape(inputs)[0]
-        return [initial_state_of(cell, batch_size, dtype or self.dtype) for cell in self.cells]
+        if batch_size is None:
+            raise ValueError(f"{self.name}: get_initial_state needs inputs or batch_size")
+        dtype = dtype or self.dtype
+        return self.in_order(
+            _protocol.initial_state_of(cell, batch_size, dtype) for cell in self.cells
+        )
 
     def call(
-        self, inputs: Any, states: Any, training: bool | None = None, **kwargs: Any
+        self, inputs: Any, states: Any, training: bool | None = None, constants: Any = None
     ) -> tuple[Any, Any]:
         """Return the last cell's output and each cell's new states."""
-        new_states = []
-        for cell, state in zip(self.cells, states, strict=True):
-            inputs, state = step_cell(cell, inputs, state, training, **kwargs)
-            new_states.append(state)
-        return inputs, new_states
+        return self.bind(training, constants)(inputs, states)
+
+    def bind(self, training: bool | None, constants: Any) -> _protocol.Step:
+        """Return `call` with `training` and `constants` bound, each for the cells that take it."""
+        steps = [
+            _protocol.step_of(
+                cell, training, constants if _protocol.takes_constants(cell) else None
+            )
+            for cell in self.cells
+        ]
+
+        def step_all(inputs: Any, states: Any) -> tuple[Any, Any]:
+            new_states = []
+            for step, state in zip(steps, self.in_order(states), strict=True):
+                # A cell gets its states in a list, one alone as well.
+                single = not isinstance(state, (list, tuple, dict))
+                inputs, new = step(inputs, [state] if single else state)
+                if single and isinstance(new, (list, tuple)):
+                    (new,) = new
+                new_states.append(new)
+            return inputs, self.in_order(new_states)
+
+        return step_all
 
     def reset_dropout_mask(self) -> None:
         """Have each cell draw new dropout masks."""
@@ -84,13 +116,13 @@ class StackedRNNCells(Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        cells = [
-            {"class_name": type(cell).__name__, "config": cell.get_config()} for cell in self.cells
-        ]
-        return {**super().get_config(), "cells": cells}
+        return {**super().get_config(), "cells": [config_of(cell) for cell in self.cells]}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> StackedRNNCells:
-        """Return a stack of new cells."""
-        config = dict(config)
-        return cls([layer_from_config(cell) for cell in config.pop("cells")], **config)
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> StackedRNNCells:
+        """Return a stack of new cells; arguments as for `RNN.from_config`."""
+        with known_objects(custom_objects):
+            config = dict(config)
+            return cls([layer_from_config(cell) for cell in config.pop("cells")], **config)

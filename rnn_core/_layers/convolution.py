@@ -4,34 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from rnn_core import _initializers
+from rnn_core._convolution import convolve, data_format_of, one, output_steps, padding_of
 from rnn_core._layer import Layer
 from rnn_core._registry import activation_of
 from rnn_core._typing import Array
-
-
-def one(value: Any) -> int:
-    """Return the number in an int or a list of one, as Keras writes both; positive."""
-    number = int(np.ravel(value)[0])
-    if np.size(value) != 1 or number <= 0:
-        raise ValueError(f"got {value!r}, expected one positive number")
-    return number
-
-
-def padding_of(padding: str, known: tuple[str, ...]) -> str:
-    """Return `padding` in lower case if it is among `known`."""
-    if padding.lower() not in known:
-        raise ValueError(f"padding is {padding!r}, expected one of {known}")
-    return padding.lower()
-
-
-def output_steps(steps: int | None, window: int, stride: int, padding: str) -> int | None:
-    """Return how many windows fit into so many steps."""
-    if steps is None:
-        return None
-    return -(-steps // stride) if padding != "valid" else max(0, (steps - window) // stride + 1)
 
 
 class Conv1D(Layer):
@@ -47,11 +24,14 @@ class Conv1D(Layer):
         activation: a name, None for none, or a callable.
         use_bias: whether there is b.
         kernel_initializer, bias_initializer: names or configs.
+        data_format: ``"channels_last"``, or ``"channels_first"``: of inputs and outputs the
+            features or filters come before the steps.
         kwargs: as for `Layer`.
 
     Weights: kernel ``(kernel_size, features / groups, filters)``, bias ``(filters,)``. Inputs
     ``(batch, timesteps, features)``, outputs ``(batch, windows, filters)``.
 
+    >>> import numpy as np
     >>> Conv1D(4, 3, padding="same")(np.zeros((2, 5, 3))).shape
     (2, 5, 4)
     """
@@ -68,6 +48,7 @@ class Conv1D(Layer):
         "use_bias",
         "kernel_initializer",
         "bias_initializer",
+        "data_format",
     )
 
     def __init__(
@@ -82,15 +63,15 @@ class Conv1D(Layer):
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
+        data_format: str | None = None,
         **kwargs: Any,
     ) -> None:
-        if kwargs.pop("data_format", None) == "channels_first":
-            raise ValueError("data_format is 'channels_first', expected 'channels_last'")
         super().__init__(**kwargs)
         self.filters = one(filters)
         self.kernel_size = one(kernel_size)
         self.strides = one(strides)
         self.padding = padding_of(padding, ("valid", "same", "causal"))
+        self.data_format = data_format_of(data_format)
         self.dilation_rate = one(dilation_rate)
         self.groups = one(groups)
         self.activation = activation_of(activation)
@@ -103,15 +84,20 @@ class Conv1D(Layer):
     def _window(self) -> int:
         return (self.kernel_size - 1) * self.dilation_rate + 1
 
+    def _swapped(self, shape: Any) -> Any:
+        """Return a shape's axes from the layer's data format to channels-last, or back."""
+        batch, *rest = shape
+        return (batch, *(rest if self.data_format == "channels_last" else rest[::-1]))
+
     def build(self, input_shape: Any) -> None:
         """Make kernel and bias."""
-        features = input_shape[-1]
+        features = self._swapped(input_shape)[-1]
         if features is None or features % self.groups or self.filters % self.groups:
             raise ValueError(
                 f"{self.name}: {features} features and {self.filters} filters, "
                 f"expected multiples of groups={self.groups}"
             )
-        self._features = features
+        self._features = features if self.data_format == "channels_last" else None
         self.kernel = self.add_weight(
             (self.kernel_size, features // self.groups, self.filters),
             self.kernel_initializer,
@@ -122,30 +108,18 @@ class Conv1D(Layer):
 
     def call(self, inputs: Any) -> Any:
         """Return ``(batch, windows, filters)``."""
-        steps = output_steps(inputs.shape[1], self._window, self.strides, self.padding) or 0
-        if self.padding != "valid":
-            beyond = max((steps - 1) * self.strides + self._window - inputs.shape[1], 0)
-            before = beyond // 2
-            if self.padding == "causal":
-                beyond = before = self._window - 1
-            inputs = np.pad(inputs, ((0, 0), (before, beyond - before), (0, 0)))
-        y = np.zeros((inputs.shape[0], steps, self.filters), self.dtype)
-        group_inputs, group_outputs = self.kernel.shape[1], self.filters // self.groups
-        last = max(steps - 1, 0) * self.strides + 1
-        for k in range(self.kernel_size if steps else 0):
-            x = inputs[:, k * self.dilation_rate :][:, : last : self.strides]
-            for g in range(self.groups):
-                columns = slice(g * group_outputs, (g + 1) * group_outputs)
-                rows = slice(g * group_inputs, (g + 1) * group_inputs)
-                y[..., columns] += x[..., rows] @ self.kernel[k][:, columns]
+        x = inputs.transpose(self._swapped(range(3)))
+        strides, dilation_rate = (self.strides,), (self.dilation_rate,)
+        y = convolve(x, self.kernel, strides, self.padding, dilation_rate, self.groups)
         if self.bias is not None:
             y += self.bias
-        return self.activation(y)
+        return self.activation(y.transpose(self._swapped(range(3))))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return ``(batch, windows, filters)``."""
-        steps = output_steps(input_shape[1], self._window, self.strides, self.padding)
-        return (input_shape[0], steps, self.filters)
+        batch, steps, _ = self._swapped(input_shape)
+        windows = output_steps(steps, self._window, self.strides, self.padding)
+        return self._swapped((batch, windows, self.filters))
 
     def flops_per_step(self) -> int:
         """Return two operations for each weight of the kernel."""

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rnn_core._layer import Layer, as_real
+from rnn_core._dtypes import as_real
+from rnn_core._layer import Layer
 from rnn_core._typing import Array
 
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from rnn_core._layer import Layer, call_takes
-from rnn_core._registry import layer_from_config
+from rnn_core._layer import Layer
+from rnn_core._nest import flatten, is_shape, map_leaves, pack_like
+from rnn_core._registry import config_of, known_objects, layer_from_config
+from rnn_core._signatures import takes
 
 
 class TimeDistributed(Layer):
@@ -53,23 +55,52 @@ class TimeDistributed(Layer):
         return np.asarray(inputs)
 
     def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
-        """Return ``(batch, timesteps, ...)``."""
-        batch, timesteps = inputs.shape[:2]
-        kwargs: dict[str, Any] = (
-            {"training": training} if call_takes(self.layer, "training") else {}
-        )
-        if mask is not None and np.ndim(mask) > 2 and call_takes(self.layer, "mask"):
-            kwargs["mask"] = np.reshape(mask, (batch * timesteps, *np.shape(mask)[2:]))
+        """Return ``(batch, timesteps, ...)``, for each output of the layer.
+
+        Args:
+            inputs: ``(batch, timesteps, ...)``.
+            mask: ``(batch, timesteps)``, or with axes more, which the layer gets step by step.
+            training: passed on if the layer takes it.
+
+        Raises:
+            ValueError: a mask of another batch or number of steps.
+        """
+        lead = inputs.shape[:2]
+        if mask is not None and np.shape(mask)[:2] != lead:
+            raise ValueError(
+                f"{self.name}: mask has shape {np.shape(mask)}, expected {lead} or more axes "
+                f"for inputs {inputs.shape}"
+            )
+        kwargs = {"training": training} if takes(self.layer.call, "training") else {}
+        inner_mask = mask if np.ndim(mask) > 2 and takes(self.layer.call, "mask") else None
+        if any(getattr(layer, "stateful", False) for layer in self.layer.walk_layers()):
+            return self._step_by_step(inputs, inner_mask, kwargs)
+
+        def as_rows(x: Any) -> Any:
+            return np.reshape(x, (math.prod(lead), *np.shape(x)[2:]))
+
         # All steps as rows of one batch: no layer here looks from one row at another.
-        rows = inputs.reshape(math.prod(inputs.shape[:2]), *inputs.shape[2:])
-        outputs = self.layer(rows, **kwargs)
-        return outputs.reshape(batch, timesteps, *outputs.shape[1:])
+        if inner_mask is not None:
+            kwargs["mask"] = as_rows(inner_mask)
+        outputs = self.layer(as_rows(inputs), **kwargs)
+        return map_leaves(lambda y: y.reshape(*lead, *y.shape[1:]), outputs)
+
+    def _step_by_step(self, inputs: Any, mask: Any, kwargs: dict[str, Any]) -> Any:
+        """Call a layer that remembers, one step after the other."""
+        steps = []
+        for t in range(inputs.shape[1]):
+            masked = {} if mask is None else {"mask": np.asarray(mask)[:, t]}
+            steps.append(self.layer(inputs[:, t], **kwargs, **masked))
+        if not steps:
+            return np.zeros(self.compute_output_shape(inputs.shape), self.dtype)
+        leaves = zip(*map(flatten, steps), strict=True)
+        return pack_like(steps[0], [np.stack(leaf, axis=1) for leaf in leaves])
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the layer's output shape with the steps after the batch."""
+        """Return the layer's output shapes with the steps after the batch."""
         batch, timesteps, *rest = input_shape
-        shape = self.layer.compute_output_shape((batch, *rest))
-        return (batch, timesteps, *shape[1:])
+        shapes = self.layer.compute_output_shape((batch, *rest))
+        return map_leaves(lambda shape: (batch, timesteps, *shape[1:]), shapes, is_shape)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Return the mask of the steps, or the layer's own for each with `keras_version` 2."""
@@ -84,11 +115,13 @@ class TimeDistributed(Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, the layer as ``{"class_name", "config"}``."""
-        layer = {"class_name": type(self.layer).__name__, "config": self.layer.get_config()}
-        return {**super().get_config(), "layer": layer}
+        return {**super().get_config(), "layer": config_of(self.layer)}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> TimeDistributed:
-        """Return a new layer around a new layer."""
-        config = dict(config)
-        return cls(layer_from_config(config.pop("layer")), **config)
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> TimeDistributed:
+        """Return a new layer around a new layer; arguments as for `RNN.from_config`."""
+        with known_objects(custom_objects):
+            config = dict(config)
+            return cls(layer_from_config(config.pop("layer")), **config)

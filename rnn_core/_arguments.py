@@ -1,0 +1,181 @@
+"""What recurrent layers are called with: sequences, masks, states and constants, put in order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rnn_core._dtypes import as_real
+from rnn_core._nest import flatten, map_leaves, pack_like
+from rnn_core._typing import Array
+
+
+def call_arguments(
+    layer: Any, inputs: Any, mask: Any, training: Any, initial_state: Any, constants: Any
+) -> tuple[Any, dict[str, Any]]:
+    """Return a recurrent layer's inputs, and what else its call is given.
+
+    Args:
+        layer: with `num_constants`, which counts the constants from now on.
+        inputs, mask, training, initial_state, constants: as given to the layer.
+
+    Raises:
+        ValueError: as for `split_inputs`.
+    """
+    inputs, initial_state, constants = split_inputs(
+        inputs, initial_state, constants, layer.num_constants, layer.name
+    )
+    if constants:
+        layer.num_constants = len(constants)
+    given = {
+        "mask": mask,
+        "training": training,
+        "initial_state": initial_state,
+        "constants": constants,
+    }
+    return inputs, {key: value for key, value in given.items() if value is not None}
+
+
+def split_inputs(
+    inputs: Any, initial_state: Any, constants: Any, num_constants: int | None, name: str
+) -> tuple[Any, Any, Any]:
+    """Return inputs, initial states and constants, each as it was given or from a list of all.
+
+    Args:
+        inputs: the sequence, or a list ``[sequence, *states, *constants]``. A sequence that is
+            itself made of several arrays is a tuple, a named tuple or a dict.
+        initial_state, constants: an array, a list of them, or None.
+        num_constants: how many of a list's last items are constants.
+        name: of the layer, for errors.
+
+    Raises:
+        ValueError: the same is given twice; some states or constants are symbolic, some are not.
+    """
+    if isinstance(inputs, list) and any(_is_tensor(leaf) for leaf in flatten(inputs)):
+        states = inputs[1:]
+        if num_constants and constants is None:
+            states, constants = states[:-num_constants], states[-num_constants:]
+        if states and initial_state is not None:
+            raise ValueError(
+                f"{name}: initial_state is given, and {len(states)} more in the list of inputs"
+            )
+        inputs, initial_state = inputs[0], states or initial_state
+    leaves = [*flatten(initial_state), *flatten(constants)]
+    kinds = {isinstance(leaf, np.ndarray) for leaf in leaves if _is_tensor(leaf)}
+    if len(kinds) > 1:
+        raise ValueError(f"{name}: states and constants are partly symbolic, partly arrays")
+    return inputs, _as_list(initial_state), _as_list(constants)
+
+
+def _is_tensor(value: Any) -> bool:
+    return hasattr(value, "shape")
+
+
+def _as_list(value: Any) -> list[Any] | None:
+    if value is None or isinstance(value, list):
+        return value
+    return list(value) if isinstance(value, tuple) else [value]
+
+
+def first_mask(mask: Any, inputs: Any) -> Any:
+    """Return the mask of inputs that may be several arrays: they have one, the first's."""
+    several = isinstance(inputs, (tuple, dict)) and isinstance(mask, (list, tuple, dict))
+    return flatten(mask)[0] if several else mask
+
+
+def check_mask(mask: Any, inputs: Array, shape: tuple[int, int], name: str) -> Array:
+    """Return a mask as booleans of `shape`, True where a step counts.
+
+    Args:
+        mask: of `shape`, or with axes more: a step counts if any of its values is true.
+        inputs: named in the error.
+        shape: ``(batch, timesteps)``, or the reverse for a time-major layer.
+        name: the layer's.
+
+    Raises:
+        ValueError: another shape.
+    """
+    mask = np.asarray(mask)
+    if mask.ndim > 2:
+        mask = mask.any(axis=tuple(range(2, mask.ndim)))
+    if mask.shape != shape:
+        raise ValueError(
+            f"{name}: mask has shape {mask.shape}, expected {shape} for inputs {inputs.shape}"
+        )
+    booleans: Array = mask.astype(bool, copy=False)
+    return booleans
+
+
+def fit_states(states: Any, like: list[Any], what: str, dtype: Any, name: str) -> list[Any]:
+    """Return `states` as arrays in the structure of `like`.
+
+    Raises:
+        ValueError: another number or another shape of states.
+    """
+    leaves, expected = flatten(states), flatten(like)
+    if len(leaves) != len(expected):
+        raise ValueError(f"{name}: layer has {len(expected)} states but was passed {len(leaves)}")
+    arrays = [as_real(leaf, dtype, name) for leaf in leaves]
+    for array, zero in zip(arrays, expected, strict=True):
+        if array.shape != zero.shape:
+            raise ValueError(f"{name}: {what} has shape {array.shape}, expected {zero.shape}")
+    fitted: list[Any] = pack_like(like, arrays)
+    return fitted
+
+
+def cast_constants(constants: Any, dtype: Any) -> Any:
+    """Return constants as arrays, real numbers in `dtype`."""
+
+    def cast(value: Any) -> Array:
+        array = np.asarray(value)
+        return array.astype(dtype, copy=False) if array.dtype.kind == "f" else array
+
+    return None if constants is None else map_leaves(cast, constants)
+
+
+def check_sequences(inputs: Any, axes: int | None, row_shapes: Any, name: str) -> None:
+    """Raise ValueError if `inputs` are no sequences of what the layer was built for.
+
+    Args:
+        inputs: ``(batch, timesteps, ...)``, or a tuple or dict of such.
+        axes: how many they have; None for any number from 3.
+        row_shapes: what follows the first two axes, for each array; None for any.
+        name: of the layer.
+    """
+    if isinstance(inputs, list):
+        raise ValueError(f"{name}: {len(inputs)} inputs in a list, expected one array first")
+    leaves = flatten(inputs)
+    if axes is not None and len(leaves) != 1:
+        raise ValueError(f"{name}: {len(leaves)} inputs, expected one array")
+    for x in leaves:
+        check_axes(x.shape, axes, name)
+        if x.shape[:2] != leaves[0].shape[:2]:
+            raise ValueError(
+                f"{name}: inputs have shapes {leaves[0].shape} and {x.shape}, "
+                "expected the same batch and timesteps"
+            )
+    if row_shapes is None:
+        return
+    if len(row_shapes) != len(leaves):
+        raise ValueError(f"{name}: {len(leaves)} inputs, expected {len(row_shapes)}")
+    for x, row in zip(leaves, row_shapes, strict=True):
+        fits = len(row) == x.ndim - 2 and all(
+            n in (None, m) for n, m in zip(row, x.shape[2:], strict=True)
+        )
+        if not fits:
+            expected = ", ".join("?" if n is None else str(n) for n in row)
+            raise ValueError(
+                f"{name}: inputs have shape {x.shape}, "
+                f"expected {expected} features after the first two axes"
+            )
+
+
+def check_axes(shape: tuple[Any, ...], axes: int | None, name: str) -> None:
+    """Raise ValueError unless a shape has so many axes, or at least 3 for None."""
+    if len(shape) != axes if axes is not None else len(shape) < 3:
+        expected = "at least 3 axes (batch, timesteps, ...)"
+        if axes is not None:
+            features = ["features"] if axes == 3 else ["..."] * (axes - 2)
+            expected = f"{axes} axes ({', '.join(['batch', 'timesteps', *features])})"
+        raise ValueError(f"{name}: inputs have shape {tuple(shape)}, expected {expected}")

@@ -1,0 +1,171 @@
+"""Convolution over any number of axes, and what its arguments may be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rnn_core._typing import Array
+
+# Bytes of windows to gather for one product: they stay in the cache.
+_BLOCK = 1 << 20
+
+
+def one(value: Any) -> int:
+    """Return the number in an int or a list of one, as Keras writes both; positive."""
+    number = int(np.ravel(value)[0])
+    if np.size(value) != 1 or number <= 0:
+        raise ValueError(f"got {value!r}, expected one positive number")
+    return number
+
+
+def per_axis(value: Any, rank: int, name: str) -> tuple[int, ...]:
+    """Return a positive number for each of `rank` axes, all the same if `value` is an int.
+
+    Raises:
+        ValueError: another number of them, or one below 1.
+
+    >>> per_axis(3, 2, "kernel_size"), per_axis([3, 5], 2, "kernel_size")
+    ((3, 3), (3, 5))
+    """
+    numbers = (value,) * rank if np.ndim(value) == 0 else tuple(value)
+    if len(numbers) != rank or any(int(n) != n or n <= 0 for n in numbers):
+        raise ValueError(f"{name} is {value!r}, expected {rank} positive numbers, or one for all")
+    return tuple(int(n) for n in numbers)
+
+
+def padding_of(padding: str, known: tuple[str, ...]) -> str:
+    """Return `padding` in lower case if it is among `known`."""
+    if padding.lower() not in known:
+        raise ValueError(f"padding is {padding!r}, expected one of {known}")
+    return padding.lower()
+
+
+def data_format_of(data_format: str | None) -> str:
+    """Return ``"channels_last"``, also for None, or ``"channels_first"``."""
+    known = ("channels_last", "channels_first")
+    if data_format is not None and data_format.lower() not in known:
+        raise ValueError(f"data_format is {data_format!r}, expected one of {known}")
+    return known[0] if data_format is None else data_format.lower()
+
+
+def output_steps(steps: int | None, window: int, stride: int, padding: str) -> int | None:
+    """Return how many windows fit into so many steps."""
+    if steps is None:
+        return None
+    return -(-steps // stride) if padding != "valid" else max(0, (steps - window) // stride + 1)
+
+
+def output_space(
+    space: Sequence[int | None],
+    kernel_size: Sequence[int],
+    strides: Sequence[int],
+    padding: str,
+    dilation_rate: Sequence[int],
+) -> tuple[int | None, ...]:
+    """Return the lengths of a convolution's axes for those of its inputs; None stands for any.
+
+    >>> output_space((7, None), (3, 3), (2, 2), "valid", (1, 1))
+    (3, None)
+    """
+    axes = zip(space, kernel_size, strides, dilation_rate, strict=True)
+    return tuple(output_steps(n, (k - 1) * d + 1, s, padding) for n, k, s, d in axes)
+
+
+def convolve(
+    x: Array,
+    kernel: Array,
+    strides: Sequence[int],
+    padding: str,
+    dilation_rate: Sequence[int],
+    groups: int = 1,
+) -> Array:
+    """Return the sum over each window of x.W; both keep their channels on the last axes.
+
+    Args:
+        x: ``(batch, *space, channels)``, any number of axes in the middle.
+        kernel: ``(*window, channels / groups, filters)``.
+        strides: steps from one window to the next, for each axis.
+        padding: ``"valid"``, ``"same"`` or ``"causal"``; an odd step of ``"same"`` comes after.
+        dilation_rate: steps from one value of a window to the next, for each axis.
+        groups: into which the channels and filters are divided.
+
+    Returns ``(batch, *windows, filters)``.
+
+    Raises:
+        ValueError: `x` has other axes or channels than the kernel.
+
+    >>> x = np.arange(5.0).reshape(1, 5, 1)
+    >>> convolve(x, np.ones((3, 1, 1)), (1,), "same", (1,))[0, :, 0]
+    array([1., 3., 6., 9., 7.])
+    """
+    *window, channels, filters = kernel.shape
+    if x.ndim != kernel.ndim or x.shape[-1] != groups * channels:
+        raise ValueError(
+            f"inputs have shape {x.shape}, expected {kernel.ndim} axes, "
+            f"{groups * channels} channels on the last, for a kernel {kernel.shape}"
+        )
+    space = output_space(x.shape[1:-1], window, strides, padding, dilation_rate)
+    y = np.zeros((len(x), *space, filters), np.result_type(x, kernel))
+    if not y.size or not kernel.size:
+        return y
+    x = _pad(x, y.shape[1:-1], window, strides, padding, dilation_rate)
+    windows = _windows(x, y.shape[1:-1], window, strides, dilation_rate)
+    rows = max(1, _BLOCK // windows[0, 0].nbytes)
+    images = max(1, rows // windows.shape[1])
+    for group in range(groups):
+        taken = slice(group * channels, (group + 1) * channels)
+        made = slice(group * filters // groups, (group + 1) * filters // groups)
+        weights = kernel[..., made].reshape(np.prod(kernel.shape[:-1]), -1)
+        for image in range(0, len(x), images):
+            for row in range(0, windows.shape[1], rows):
+                block = slice(image, image + images), slice(row, row + rows)
+                gathered = windows[(*block, ..., taken)].reshape(-1, len(weights))
+                np.matmul(gathered, weights, out=y[block].reshape(-1, filters)[:, made])
+    return y
+
+
+def _pad(
+    x: Array,
+    space: Sequence[int],
+    window: Sequence[int],
+    strides: Sequence[int],
+    padding: str,
+    dilation_rate: Sequence[int],
+) -> Array:
+    """Return `x` with the zeros around it that the windows reach."""
+    if padding == "valid":
+        return x
+    lengths, inside = [], []
+    for n, out, k, s, d in zip(x.shape[1:-1], space, window, strides, dilation_rate, strict=True):
+        reach = (k - 1) * d
+        beyond = reach if padding == "causal" else max((out - 1) * s + reach + 1 - n, 0)
+        before = reach if padding == "causal" else beyond // 2
+        lengths.append(n + beyond)
+        inside.append(slice(before, before + n))
+    if lengths == [*x.shape[1:-1]]:
+        return x
+    padded = np.zeros((len(x), *lengths, x.shape[-1]), x.dtype)
+    padded[(slice(None), *inside)] = x
+    return padded
+
+
+def _windows(
+    x: Array,
+    space: Sequence[int],
+    window: Sequence[int],
+    strides: Sequence[int],
+    dilation_rate: Sequence[int],
+) -> Array:
+    """Return a view ``(batch, *space, *window, channels)`` of padded inputs."""
+    first, *steps, last = x.strides
+    apart = [n * stride for n, stride in zip(steps, strides, strict=True)]
+    within = [n * dilation for n, dilation in zip(steps, dilation_rate, strict=True)]
+    return np.lib.stride_tricks.as_strided(
+        x,
+        (len(x), *space, *window, x.shape[-1]),
+        (first, *apart, *within, last),
+        writeable=False,
+    )
