@@ -68,14 +68,13 @@ class Bidirectional(Layer):
         self.num_constants = kwargs.pop("num_constants", None)
         super().__init__(**kwargs)
         self.merge_mode = merge_mode
-        config = layer.get_config()
         name = layer.name.removeprefix("forward_")
-        self.forward_layer = type(layer).from_config({**config, "name": f"forward_{name}"})
+        self.forward_layer = _recreated(layer, name=f"forward_{name}")
         if backward_layer is None:
-            flipped = {"name": f"backward_{name}", "go_backwards": not layer.go_backwards}
-            self.backward_layer = type(layer).from_config({**config, **flipped})
+            flipped = not layer.go_backwards
+            self.backward_layer = _recreated(layer, name=f"backward_{name}", go_backwards=flipped)
         else:
-            self.backward_layer = type(backward_layer).from_config(backward_layer.get_config())
+            self.backward_layer = _recreated(backward_layer)
         if self.forward_layer.go_backwards == self.backward_layer.go_backwards:
             raise ValueError(f"{self.name}: both layers have go_backwards={layer.go_backwards}")
         for key in self._shared:
@@ -125,7 +124,7 @@ class Bidirectional(Layer):
     ) -> Any:
         """Return the merged output; arguments as for the class."""
         layers = self._directions()
-        halves = self._halves(None if initial_state is None else flatten(initial_state))
+        halves = self._halves(initial_state)
         merged, targets = self._targets(inputs, training)
         outputs, last_states = [], []
         for layer, half, target in zip(layers, halves, targets, strict=True):
@@ -183,7 +182,7 @@ class Bidirectional(Layer):
         pairs = list(zip(self._directions(), self._halves(states), strict=True))
         after = [layer.states_after_reset(half) for layer, half in pairs]
         for layer, values in zip(self._directions(), after, strict=True):
-            layer.set_states(values, binding=states is not None)
+            layer.set_states(values)
 
     reset_state = reset_states
 
@@ -243,6 +242,14 @@ class Bidirectional(Layer):
             layer = layer_from_config(config.pop("layer"))
             backward_layer = layer_from_config(config.pop("backward_layer", None))
             return cls(layer, backward_layer=backward_layer, **config)
+
+
+def _recreated(layer: RNN, **changes: Any) -> RNN:
+    """Return a layer with the config of another, but for some changes."""
+    cells = [layer.cell, *getattr(layer.cell, "cells", [])]
+    classes = {type(cell).__name__: type(cell) for cell in cells}
+    new: RNN = type(layer).from_config({**layer.get_config(), **changes}, custom_objects=classes)
+    return new
 
 
 def flatten_shape(shape: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any, ClassVar
 
 import numpy as np
@@ -84,6 +85,11 @@ class _KernelCell(AbstractRNNCell):
         "recurrent_dropout",
         "seed",
     )
+    inert_keys = tuple(
+        f"{of}_{what}"
+        for what in ("regularizer", "constraint")
+        for of in ("kernel", "recurrent", "bias")
+    )
 
     def __init__(
         self,
@@ -100,9 +106,9 @@ class _KernelCell(AbstractRNNCell):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if units <= 0:
+        self.units = operator.index(units)
+        if self.units <= 0:
             raise ValueError(f"units is {units}, expected a positive number")
-        self.units = int(units)
         self.activation = activation_of(activation)
         self.use_bias = bool(use_bias)
         self.kernel_initializer = _initializers.get(kernel_initializer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rnn_core._nest import flatten, map_leaves
+from rnn_core._nest import flatten, is_shape, map_leaves
 
 if TYPE_CHECKING:
     from rnn_core._layer import Layer
@@ -60,10 +60,9 @@ def record(layer: Layer, inputs: Any, args: tuple[Any, ...], kwargs: dict[str, A
 
 
 def symbolic_outputs(node: Node, shapes: Any) -> Any:
-    """Return a symbolic tensor for each shape in a shape or a list of shapes."""
-    if isinstance(shapes, list):
-        return [SymbolicTensor(shape, node, index) for index, shape in enumerate(shapes)]
-    return SymbolicTensor(shapes, node, 0)
+    """Return a symbolic tensor for each shape in a shape or a structure of shapes."""
+    count = iter(range(len(flatten(shapes, is_shape))))
+    return map_leaves(lambda shape: SymbolicTensor(shape, node, next(count)), shapes, is_shape)
 
 
 def sorted_nodes(outputs: list[SymbolicTensor]) -> list[Node]:

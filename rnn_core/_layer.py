@@ -84,6 +84,8 @@ class Layer:
     """
 
     config_keys: ClassVar[tuple[str, ...]] = ()
+    # Arguments without effect that are in the config even if they were not given.
+    inert_keys: ClassVar[tuple[str, ...]] = ()
     supports_masking: bool = False
     # What the inputs' axes mean, for layers that want a fixed number of them.
     input_axes: ClassVar[str | None] = None
@@ -344,7 +346,7 @@ class Layer:
         if self.batch_input_shape is not None:
             config["batch_input_shape"] = self.batch_input_shape
         config.update((key, _serialize(getattr(self, key))) for key in self.config_keys)
-        return {**config, **self.inert}
+        return {**config, **dict.fromkeys(self.inert_keys), **self.inert}
 
     @classmethod
     def from_config(cls: type[Self], config: dict[str, Any]) -> Self:

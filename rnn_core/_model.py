@@ -175,13 +175,16 @@ class Model(Layer):
             values.update(zip(outputs, zip(results, result_masks, strict=True), strict=True))
         return part(self._outputs, 0), part(self._outputs, 1)
 
-    def predict(self, x: Any, batch_size: int | None = None, progress: bool = False) -> Any:
+    def predict(
+        self, x: Any, batch_size: int | None = None, progress: bool = False, verbose: Any = None
+    ) -> Any:
         """Return the outputs for many rows, computed batch by batch on `get_num_threads` threads.
 
         Args:
             x: arrays as for a call, of any number of rows.
             batch_size: rows to a batch; chosen by the model's size if not given.
             progress: show a progress bar; needs tqdm.
+            verbose: Keras's argument; it has no effect.
 
         Raises:
             ValueError, TypeError: as for a call.
@@ -297,6 +300,8 @@ class Sequential(Model):
             self._input = InputLayer(batch_shape=layer.batch_input_shape)
         self._chain.append(layer)
         self.built = False
+        if self._input is not None and None not in self._input.batch_shape[-1:]:
+            self._ensure_built(self._input.batch_shape)
 
     @property
     def layers(self) -> list[Layer]:
@@ -309,9 +314,7 @@ class Sequential(Model):
         return [self._input] if self._input else []
 
     def children(self) -> Iterator[tuple[str, Layer | list[Layer]]]:
-        """Yield the layers; builds them if the input's shape is known."""
-        if not self.built and self._input and None not in self._input.batch_shape[-1:]:
-            self._ensure_built(self._input.batch_shape)
+        """Yield the layers."""
         yield "layers", self.layers
 
     def build(self, input_shape: Any) -> None:

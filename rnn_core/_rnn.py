@@ -117,6 +117,8 @@ class RNN(Stateful):
             check_axes(shape, self._axes(), self.name)
         _protocol.build_cell(self.cell, map_leaves(self._step_shape, input_shape, is_shape))
         self._row_shapes = self.row_shapes(shapes_of(input_shape))
+        if self.stateful:
+            self.declare_batch(shapes_of(input_shape)[0])
 
     def row_shapes(self, shapes: list[Any]) -> list[tuple[Any, ...]]:
         """Return what must follow the first two axes of inputs, built for `shapes`."""
@@ -136,8 +138,8 @@ class RNN(Stateful):
         return (second, first) if self.time_major else (first, second)
 
     def declare_batch(self, shape: Any) -> None:
-        """Take the batch size of an input shape as the only one, if it is known."""
-        self._fixed_batch = self._lead(shape)[0]
+        """Take the batch size of an input shape as that of the states, if it is known."""
+        self._fixed_batch = self._lead(shape)[0] or self._fixed_batch
 
     def _step_shape(self, shape: Any) -> tuple[Any, ...]:
         return (self._lead(shape)[0], *tuple(shape)[2:])
@@ -183,7 +185,7 @@ class RNN(Stateful):
         if not self.return_state:
             return output
         states = self.handed_out(states)
-        return [*(output if isinstance(output, (list, tuple)) else [output]), *states]
+        return [*(output if isinstance(output, list) else [output]), *states]
 
     def scan(
         self,
@@ -336,11 +338,12 @@ class RNN(Stateful):
         lead: tuple[Any, ...] = (batch,)
         if self.return_sequences:
             lead = (timesteps, batch) if self.time_major else (batch, timesteps)
-        sizes = flatten(_protocol.output_size_of(self.cell))
-        shapes = [(*lead, *axes_of(size)) for size in sizes]
-        if self.return_state:
-            shapes += [(batch, *axes_of(size)) for size in flatten(self.cell.state_size)]
-        return shapes if self.return_state or len(sizes) > 1 else shapes[0]
+        sizes = _protocol.output_size_of(self.cell)
+        outputs = map_leaves(lambda size: (*lead, *axes_of(size)), sizes)
+        if not self.return_state:
+            return outputs
+        states = [(batch, *axes_of(size)) for size in flatten(self.cell.state_size)]
+        return [*(outputs if isinstance(outputs, list) else [outputs]), *states]
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Return the mask of a returned sequence, None for a last output and for states."""

@@ -65,7 +65,12 @@ class Stateful(Layer):
         like = self._zero_states(inputs, batch) if buffers is None else buffers.current
         if initial_state is None:
             return like, buffers
-        states = fit_states(initial_state, like, "initial_state", self.dtype, self.name)
+        given = initial_state if isinstance(initial_state, (list, tuple)) else [initial_state]
+        if len(given) != len(like):
+            raise ValueError(
+                f"{self.name}: layer has {len(like)} states but was passed {len(given)}"
+            )
+        states = fit_states(given, like, "initial_state", self.dtype, self.name)
         return states, buffers
 
     def _room_for(
@@ -80,9 +85,9 @@ class Stateful(Layer):
         return [map_leaves(np.empty_like, state) for state in first_states]
 
     def _buffers_for(self, batch: int, inputs: Any) -> StateBuffers:
-        """Return the layer's buffers, new ones if nothing recorded binds it to a batch size."""
+        """Return the layer's buffers, new ones at first."""
         buffers, expected = self._buffers, self._fixed_batch
-        if expected is None and buffers is not None and buffers.binding:
+        if buffers is not None and buffers.live:
             expected = buffers.batch
         if expected not in (None, batch):
             raise ValueError(
@@ -130,7 +135,7 @@ class Stateful(Layer):
         >>> layer.states[0].sum()
         np.float32(8.0)
         """
-        self.set_states(self.states_after_reset(states), binding=states is not None)
+        self.set_states(self.states_after_reset(states))
 
     reset_state = reset_states
 
@@ -151,17 +156,12 @@ class Stateful(Layer):
             return list(first)
         return fit_states(states, like, "reset_states", self.dtype, self.name)
 
-    def set_states(self, states: list[Any], binding: bool = True) -> None:
-        """Set the recorded states to what `states_after_reset` returned.
-
-        Args:
-            states: in the structure of the layer's.
-            binding: whether the next call must have the same batch size.
-        """
+    def set_states(self, states: list[Any]) -> None:
+        """Set the recorded states to what `states_after_reset` returned."""
         if self._buffers is None or not self._buffers.live:
             batch = flatten(states)[0].shape[0] if flatten(states) else 0
             self._buffers = StateBuffers(states, batch)
-        self._buffers.set(states, binding)
+        self._buffers.set(states)
 
     def has_states(self) -> bool:
         """Return whether there are states to reset: the layer is stateful and knows its batch."""

@@ -29,8 +29,8 @@ class StateBuffers:
         self._next = map_leaves(np.empty_like, states)
         self._pairs = list(zip(flatten(self.states), flatten(self._next), strict=True))
         self._recorded = False
-        # Whether a call or a reset has set them, and whether they bind the layer to `batch`.
-        self.live = self.binding = False
+        # Whether a call or a reset has set them.
+        self.live = False
 
     @property
     def current(self) -> Any:
@@ -65,18 +65,18 @@ class StateBuffers:
         else:
             waiting.append(self)
 
-    def set(self, states: Any, binding: bool) -> None:
+    def set(self, states: Any) -> None:
         """Take over `states` at once."""
         for (kept, _), leaf in zip(self._pairs, flatten(states), strict=True):
             np.copyto(kept, leaf)
-        self.live, self.binding = True, binding
+        self.live = True
 
     def settle(self, succeeded: bool) -> None:
         """Take over what was recorded, or forget it."""
         if succeeded:
             for kept, following in self._pairs:
                 np.copyto(kept, following)
-            self.live = self.binding = True
+            self.live = True
         self._recorded = False
 
 

@@ -103,7 +103,9 @@ def convolve(x, kernel, stride, dilation, before, after):
 @pytest.mark.parametrize("padding", ["valid", "same", "causal"])
 def test_conv1d(steps, stride, dilation, padding, rng):
     x = rng.standard_normal((2, steps, 3))
-    layer = rc.Conv1D(4, 3, stride, padding, dilation, dtype="float64", use_bias=False)
+    layer = rc.Conv1D(
+        4, 3, stride, padding, dilation_rate=dilation, dtype="float64", use_bias=False
+    )
     y = layer(x)
     window = 2 * dilation + 1
     if padding == "valid":

@@ -42,13 +42,13 @@ class Conv1D(Layer):
         "kernel_size",
         "strides",
         "padding",
+        "data_format",
         "dilation_rate",
         "groups",
         "activation",
         "use_bias",
         "kernel_initializer",
         "bias_initializer",
-        "data_format",
     )
 
     def __init__(
@@ -57,13 +57,13 @@ class Conv1D(Layer):
         kernel_size: Any,
         strides: Any = 1,
         padding: str = "valid",
+        data_format: str | None = None,
         dilation_rate: Any = 1,
         groups: int = 1,
         activation: Any = None,
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
-        data_format: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from rnn_core._convolution import one, output_steps, padding_of
 from rnn_core._layer import Layer
-from rnn_core._layers.convolution import one, output_steps, padding_of
 from rnn_core._typing import Array
 
 

@@ -22,7 +22,11 @@ _MISMADE = (
     *(ArithmeticError, RecursionError, MemoryError),
 )
 _GRU = ("GRU", "GRUCell")
-_GATED = (*_GRU, "LSTM", "LSTMCell")
+# When the gates' default activation changed from hard_sigmoid.
+_SIGMOID_SINCE = {
+    **dict.fromkeys((*_GRU, "LSTM", "LSTMCell"), (2, 3)),
+    **dict.fromkeys(("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "ConvLSTMCell"), (3,)),
+}
 # Layers whose masks follow another rule in Keras 2.
 _MASK_RULES = frozenset(
     [
@@ -112,7 +116,7 @@ def _upgrade(config: Any, version: str) -> Any:
         inner["keras_version"] = 2
     if class_name in _GRU:
         inner.setdefault("reset_after", False)
-    if class_name in _GATED and _is_before(version, 2, 3):
+    if class_name in _SIGMOID_SINCE and _is_before(version, *_SIGMOID_SINCE[class_name]):
         inner.setdefault("recurrent_activation", "hard_sigmoid")
     for key in ("activation", "recurrent_activation"):
         if inner.get(key) == "hard_sigmoid":

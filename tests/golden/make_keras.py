@@ -2,10 +2,11 @@
 
 Run in an environment of ``tensorflow-cpu==2.21.* tf_keras==2.21.* keras==3.15.*``:
 
-    python tests/golden/make_keras.py
+    python tests/golden/make_keras.py [model ...]
 """
 
 import os
+import sys
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
@@ -144,6 +145,15 @@ def activations(k):
     return k.Model(x, outputs)
 
 
+def conv_lstm(k):
+    L = k.layers
+    x = k.Input((4, 6, 5, 2))
+    y = L.ConvLSTM2D(3, (3, 2), padding="same", return_sequences=True)(x)
+    y = L.Bidirectional(L.ConvLSTM2D(2, 3, strides=2, return_sequences=True))(y)
+    y = L.TimeDistributed(L.Flatten())(y)
+    return k.Model(x, L.GRU(3)(y))
+
+
 def inputs(name, rng):
     if name == "embedded":
         return [rng.integers(0, 30, (6, 9)) * (rng.random((6, 9)) > 0.3)]
@@ -157,13 +167,33 @@ def inputs(name, rng):
         x = rng.standard_normal((6, 5 if name == "graph" else 7, 6))
         x[rng.random(x.shape[:2]) < 0.3] = -1
         return [ids, x]
-    shape = {"convolved": (24, 3), "nested": (5, 3), "stacked": (6, 3), "activations": (4, 3)}
+    shape = {
+        "activations": (4, 3),
+        "conv_lstm": (4, 6, 5, 2),
+        "convolved": (24, 3),
+        "nested": (5, 3),
+        "stacked": (6, 3),
+    }
     return [rng.standard_normal((6, *shape[name]))]
 
 
-def main():
+MODELS = (
+    embedded,
+    masked,
+    convolved,
+    graph,
+    residual,
+    nested,
+    stacked,
+    activations,
+    conv_lstm,
+)
+
+
+def main(*names):
+    """Make the models of these names, or all."""
     HERE.mkdir(exist_ok=True)
-    for make in (embedded, masked, convolved, graph, residual, nested, stacked, activations):
+    for make in [model for model in MODELS if model.__name__ in names or not names]:
         for k, version in ((keras3, "k3"), (keras2, "k2")):
             name = make.__name__
             rng = np.random.default_rng(len(name))
@@ -186,4 +216,4 @@ def main():
             print(stem.name, [a.shape for a in y])
 
 
-main()
+main(*sys.argv[1:])
