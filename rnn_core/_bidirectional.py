@@ -85,7 +85,7 @@ class Bidirectional(Layer):
         for child in self._directions():
             child.zero_output_for_mask = child.return_sequences
             if self.batch_input_shape is not None:
-                child.declare_batch(self.batch_input_shape)
+                child._declare_batch(self.batch_input_shape)
 
     def build(self, input_shape: Any) -> None:
         """Build both layers."""
@@ -128,11 +128,11 @@ class Bidirectional(Layer):
         merged, targets = self._targets(inputs, training)
         outputs, last_states = [], []
         for layer, half, target in zip(layers, halves, targets, strict=True):
-            output, states = layer.scan(inputs, mask, training, half, constants, target)
+            output, states = layer._scan(inputs, mask, training, half, constants, target)
             outputs.append(output)
             last_states.append(states)
         for layer, states in zip(layers, last_states, strict=True):
-            layer.record(states)
+            layer._record(states)
         if merged is None:
             if self.return_sequences:
                 outputs[1] = np.flip(outputs[1], 0 if self.time_major else 1)
@@ -140,7 +140,7 @@ class Bidirectional(Layer):
         if not self.return_state:
             return merged
         pairs = zip(layers, last_states, strict=True)
-        states = [state for layer, half in pairs for state in layer.handed_out(half)]
+        states = [state for layer, half in pairs for state in layer._handed_out(half)]
         return [*(merged if self.merge_mode is None else [merged]), *states]
 
     def _halves(self, states: Any) -> list[Any]:
@@ -160,7 +160,7 @@ class Bidirectional(Layer):
         None for all if the outputs have to be merged afterwards.
         """
         layers = self._directions()
-        if self.merge_mode != "concat" or not all(x.writes_in_place(training) for x in layers):
+        if self.merge_mode != "concat" or not all(x._writes_in_place(training) for x in layers):
             return None, [None, None]
         shapes = [flatten_shape(layer.compute_output_shape(inputs.shape)) for layer in layers]
         units = shapes[0][-1]
@@ -180,9 +180,9 @@ class Bidirectional(Layer):
         if not self.stateful:
             raise AttributeError(f"{self.name}: layer must be stateful to reset its states")
         pairs = list(zip(self._directions(), self._halves(states), strict=True))
-        after = [layer.states_after_reset(half) for layer, half in pairs]
+        after = [layer._states_after_reset(half) for layer, half in pairs]
         for layer, values in zip(self._directions(), after, strict=True):
-            layer.set_states(values)
+            layer._set_states(values)
 
     reset_state = reset_states
 
@@ -191,15 +191,15 @@ class Bidirectional(Layer):
         """The recorded states of both layers, the forward one's first; see `RNN.states`."""
         return [*self.forward_layer.states, *self.backward_layer.states]
 
-    def has_states(self) -> bool:
+    def _has_states(self) -> bool:
         """Return whether there are states to reset."""
-        return all(layer.has_states() for layer in self._directions())
+        return all(layer._has_states() for layer in self._directions())
 
-    def symbolic_shape(self, input_shape: Any, args: tuple[Any, ...]) -> Any:
+    def _symbolic_shape(self, input_shape: Any, args: tuple[Any, ...]) -> Any:
         """Return the outputs' shape in a graph, whose open lengths some options exclude."""
         for layer in self._directions():
-            layer.symbolic_shape(input_shape, args)
-        return super().symbolic_shape(input_shape, args)
+            layer._symbolic_shape(input_shape, args)
+        return super()._symbolic_shape(input_shape, args)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the merged output's shape, or a list with the states' shapes after it."""

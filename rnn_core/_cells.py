@@ -132,7 +132,7 @@ class _KernelCell(AbstractRNNCell):
         """Units."""
         return self.units
 
-    def bias_shape(self) -> tuple[int, ...]:
+    def _bias_shape(self) -> tuple[int, ...]:
         """Return the shape of the bias."""
         return (self.gates * self.units,)
 
@@ -149,29 +149,29 @@ class _KernelCell(AbstractRNNCell):
             (self.units, columns), self.recurrent_initializer, name="recurrent_kernel"
         )
         if self.use_bias:
-            self.bias = self.make_bias()
+            self.bias = self._make_bias()
         self._features = features
 
-    def make_bias(self) -> Array:
+    def _make_bias(self) -> Array:
         """Return a new bias."""
-        return self.add_weight(self.bias_shape(), self.bias_initializer, name="bias")
+        return self.add_weight(self._bias_shape(), self.bias_initializer, name="bias")
 
-    def weights_changed(self) -> None:
+    def _weights_changed(self) -> None:
         """Drop the plan."""
-        super().weights_changed()
+        super()._weights_changed()
         self._plan = None
 
     def reset_dropout_mask(self) -> None:
         """Draw new dropout masks at the next training step; each sequence has its own."""
         self._dropout_masks.reset()
 
-    def drops(self, rate: float) -> bool:
+    def _drops(self, rate: float) -> bool:
         """Return whether a dropout rate has an effect in training."""
         return rate > 0
 
     def _dropped(self, kind: str, rate: float, x: Array, training: bool | None) -> list[Array]:
         """Return what each gate sees of `x`: all the same, or each its own share of it."""
-        if not training or not self.drops(rate):
+        if not training or not self._drops(rate):
             return [x] * self.gates
         count = self.gates if self.implementation == 1 else 1
         dropped = self._dropout_masks.drop(kind, rate, x, count)
@@ -193,15 +193,15 @@ class _KernelCell(AbstractRNNCell):
             product = np.hstack([x @ w for x, w in zip(xs, columns, strict=True)])
         return product
 
-    def plan_kind(self) -> str:
+    def _plan_kind(self) -> str:
         """Return the engine's name for this cell."""
         raise NotImplementedError
 
-    def plan_biases(self) -> tuple[Array | None, Array | None]:
+    def _plan_biases(self) -> tuple[Array | None, Array | None]:
         """Return the biases of the input's and of the recurrent product."""
         return self.bias, None
 
-    def plan(self) -> _engine.Plan | None:
+    def _ready_plan(self) -> _engine.Plan | None:
         """Return the cell made ready for the engine, or None if only `call` can run it."""
         plan = self._plan
         if plan is None:
@@ -209,14 +209,14 @@ class _KernelCell(AbstractRNNCell):
             if not all(isinstance(a, _activations.BuiltIn) for a in activations):
                 return None
             names = (activation.name for activation in activations)
-            weights = (self.kernel, self.recurrent_kernel, *self.plan_biases())
-            self._plan = plan = _engine.Plan(self.plan_kind(), *weights, *names)
+            weights = (self.kernel, self.recurrent_kernel, *self._plan_biases())
+            self._plan = plan = _engine.Plan(self._plan_kind(), *weights, *names)
         return plan
 
     def _activation_keys(self) -> tuple[str, ...]:
         return ("activation",)
 
-    def flops_per_step(self) -> int:
+    def _flops_per_step(self) -> int:
         """Return two operations for each weight of the two products."""
         return 2 * (self.kernel.size + self.recurrent_kernel.size)
 
@@ -259,7 +259,7 @@ class SimpleRNNCell(_KernelCell):
         h = self.activation(z + h @ self.recurrent_kernel)
         return h, h if single else [h]
 
-    def plan_kind(self) -> str:
+    def _plan_kind(self) -> str:
         """Return the engine's name for this cell."""
         return "simple_rnn"
 
@@ -283,7 +283,7 @@ class _GatedCell(_KernelCell):
         if self.recurrent_dropout:
             self.implementation = 1
 
-    def drops(self, rate: float) -> bool:
+    def _drops(self, rate: float) -> bool:
         """Return whether a dropout rate has an effect; Keras leaves out exactly 1 here."""
         return 0 < rate < 1
 
@@ -318,7 +318,7 @@ class GRUCell(_GatedCell):
         super().__init__(units, *args, **kwargs)
         self.reset_after = bool(reset_after)
 
-    def bias_shape(self) -> tuple[int, ...]:
+    def _bias_shape(self) -> tuple[int, ...]:
         """Return the shape of the bias."""
         return (2, 3 * self.units) if self.reset_after else (3 * self.units,)
 
@@ -328,7 +328,7 @@ class GRUCell(_GatedCell):
         h = states if single else states[0]
         n = self.units
         x, hs = self._products(inputs, h, training)
-        bias, recurrent_bias = self.plan_biases()
+        bias, recurrent_bias = self._plan_biases()
         if bias is not None:
             x = x + bias
         if self.reset_after:
@@ -348,11 +348,11 @@ class GRUCell(_GatedCell):
         h = z * h + (1 - z) * candidate
         return h, h if single else [h]
 
-    def plan_kind(self) -> str:
+    def _plan_kind(self) -> str:
         """Return the engine's name for this cell."""
         return "gru_after" if self.reset_after else "gru_before"
 
-    def plan_biases(self) -> tuple[Array | None, Array | None]:
+    def _plan_biases(self) -> tuple[Array | None, Array | None]:
         """Return the biases of the input's and of the recurrent product."""
         if self.bias is None or not self.reset_after:
             return self.bias, None
@@ -392,9 +392,9 @@ class LSTMCell(_GatedCell):
         """Units, twice: h and c."""
         return [self.units, self.units]
 
-    def make_bias(self) -> Array:
+    def _make_bias(self) -> Array:
         """Return a new bias."""
-        bias = super().make_bias()
+        bias = super()._make_bias()
         if self.unit_forget_bias:
             bias[self.units : 2 * self.units] = 1
         return bias
@@ -411,6 +411,6 @@ class LSTMCell(_GatedCell):
         h = o * self.activation(c)
         return h, [h, c]
 
-    def plan_kind(self) -> str:
+    def _plan_kind(self) -> str:
         """Return the engine's name for this cell."""
         return "lstm"

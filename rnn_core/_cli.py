@@ -216,7 +216,7 @@ def _inspect(options: argparse.Namespace) -> None:
     inputs = ", ".join(_shape_text(layer.batch_shape) for layer in model.input_layers)
     print(f"{options.model}: {type(model).__name__} {model.name!r}, input {inputs}")
     rows = [("layer", "class", "output shape", "weights", "FLOPs/step")]
-    for layer, shape in model.output_shapes():
+    for layer, shape in model._output_shapes():
         weights = " ".join("x".join(map(str, weight.shape)) for weight in layer.weights)
         rows.append(
             (
@@ -224,7 +224,7 @@ def _inspect(options: argparse.Namespace) -> None:
                 type(layer).__name__,
                 _shape_text(shape),
                 weights or "-",
-                f"{layer.flops_per_step():,}",
+                f"{layer._flops_per_step():,}",
             )
         )
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
@@ -233,7 +233,7 @@ def _inspect(options: argparse.Namespace) -> None:
         print("  ".join([*cells, flops.rjust(widths[4])]))
     print(
         f"{model.count_params():,} weights, {sum(w.nbytes for w in model.weights):,} bytes, "
-        f"{model.flops_per_step():,} FLOPs per step"
+        f"{model._flops_per_step():,} FLOPs per step"
     )
 
 

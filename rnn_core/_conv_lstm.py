@@ -125,7 +125,7 @@ class ConvLSTMCell(AbstractRNNCell):
         self._masks = DropoutMasks(seed)
         self._size = TensorShape(self._with_channels((None,) * rank, self.filters))
 
-    def row_shape(self, row: Any) -> tuple[Any, ...]:
+    def _row_shape(self, row: Any) -> tuple[Any, ...]:
         """Return the shape that rows of inputs must have, built for one like this."""
         channels = row[self._channel_axis - 1]
         return tuple(self._with_channels((None,) * self.rank, channels))
@@ -263,7 +263,7 @@ class ConvLSTMCell(AbstractRNNCell):
         """Draw new dropout masks at the next training step; each sequence has its own."""
         self._masks.reset()
 
-    def flops_per_step(self) -> int:
+    def _flops_per_step(self) -> int:
         """Return two operations for each weight of the two products and each of its places."""
         places = int(np.prod([n or 1 for n in self._size])) // self.filters
         return 2 * places * (self.kernel.size + self.recurrent_kernel.size)
@@ -282,9 +282,9 @@ class _ConvLSTM(_CellLayer):
     def _axes(self) -> int:
         return self.rank + 3
 
-    def row_shapes(self, shapes: list[Any]) -> list[tuple[Any, ...]]:
+    def _rows_of(self, shapes: list[Any]) -> list[tuple[Any, ...]]:
         """Return what must follow the first two axes of inputs: the channels, any space."""
-        return [self.cell.row_shape(shape[2:]) for shape in shapes]
+        return [self.cell._row_shape(shape[2:]) for shape in shapes]
 
     def _zero_states(self, inputs: Any, batch: int) -> list[Any]:
         """Return h and c of zeros for inputs ``(batch, timesteps, *space, channels)``.

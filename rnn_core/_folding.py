@@ -32,25 +32,28 @@ class FoldedEmbedding:
         self._made_of: tuple[Any, ...] = ()
         self._table: Array | None = None
 
-    def call_with_mask(
+    def _call_with_mask(
         self, inputs: Any, mask: Any = None, training: Any = None
     ) -> tuple[Any, Any]:
         """Return the recurrent layer's outputs and mask for ids ``(batch, timesteps)``."""
         ids = self.embedding._cast(inputs)
         table = self._current_table() if ids.ndim == 2 and not training else None
         if table is None:
-            inner, mask = self.embedding.call_with_mask(ids, mask, training)
-            return self.layer.call_with_mask(inner, mask, training)
+            inner, mask = self.embedding._call_with_mask(ids, mask, training)
+            return self.layer._call_with_mask(inner, mask, training)
         mask = self.embedding.compute_mask(ids)
-        output, states = self.layer.scan(ids, mask, training, table=table)
-        result = self.layer.conclude(output, states)
+        output, states = self.layer._scan(ids, mask, training, table=table)
+        result = self.layer._conclude(output, states)
         return result, self.layer.compute_mask(ids, mask)
 
     def _current_table(self) -> Array | None:
         """Return the table, made anew if weights have changed since."""
-        made_of = (self.embedding.revision, *(layer.revision for layer in self.layer.walk_layers()))
+        made_of = (
+            self.embedding.revision,
+            *(layer.revision for layer in self.layer._walk_layers()),
+        )
         if made_of != self._made_of:
-            self._table = self.layer.projection_table(self.embedding.embeddings)
+            self._table = self.layer._projection_table(self.embedding.embeddings)
             self._made_of = made_of
         return self._table
 

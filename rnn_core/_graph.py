@@ -55,7 +55,7 @@ def record(layer: Layer, inputs: Any, args: tuple[Any, ...], kwargs: dict[str, A
     shapes = map_leaves(lambda x: tuple(x.shape), inputs)
     layer._ensure_built(shapes)
     node = Node(layer, inputs, args, kwargs)
-    node.outputs = symbolic_outputs(node, layer.symbolic_shape(shapes, args))
+    node.outputs = symbolic_outputs(node, layer._symbolic_shape(shapes, args))
     return node.outputs
 
 

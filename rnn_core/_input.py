@@ -35,7 +35,7 @@ class InputLayer(Layer):
         node = _graph.Node(self, [])
         node.outputs = self.output = _graph.SymbolicTensor(self.batch_shape, node, 0)
 
-    def check(self, shape: tuple[int, ...]) -> None:
+    def _check_shape(self, shape: tuple[int, ...]) -> None:
         """Raise ValueError if an array of this shape is no input of this one."""
         expected = self.batch_shape
         fits = len(shape) == len(expected) and all(

@@ -128,7 +128,7 @@ class Layer:
         """Return the outputs for `inputs`; subclasses define it."""
         raise NotImplementedError(f"{type(self).__name__} does not define call")
 
-    def call_with_mask(
+    def _call_with_mask(
         self,
         inputs: Any,
         mask: Any = None,
@@ -222,7 +222,7 @@ class Layer:
         """Return the outputs' shape for inputs of this shape; None stands for any length."""
         return input_shape
 
-    def symbolic_shape(self, input_shape: Any, args: tuple[Any, ...]) -> Any:
+    def _symbolic_shape(self, input_shape: Any, args: tuple[Any, ...]) -> Any:
         """Return the outputs' shape in a graph, where `args` may be symbolic tensors."""
         return self.compute_output_shape(input_shape)
 
@@ -232,7 +232,7 @@ class Layer:
 
     # Weights
 
-    def children(self) -> Iterator[tuple[str, Layer | list[Layer]]]:
+    def _children(self) -> Iterator[tuple[str, Layer | list[Layer]]]:
         """Yield the attributes that are layers or lists of layers, with their names."""
         for attribute, value in vars(self).items():
             if isinstance(value, Layer):
@@ -244,28 +244,28 @@ class Layer:
             ):
                 yield attribute, list(value)
 
-    def sublayers(self) -> list[Layer]:
+    def _sublayers(self) -> list[Layer]:
         """Return the layers this one is made of, one level down."""
-        return [layer for _, child in self.children() for layer in flatten(child)]
+        return [layer for _, child in self._children() for layer in flatten(child)]
 
-    def walk_weights(self) -> Iterator[Weight]:
+    def _walk_weights(self) -> Iterator[Weight]:
         """Yield the layer's own weights, then those of the layers it is made of, each once."""
         seen: set[int] = set()
-        for layer in self.walk_layers():
+        for layer in self._walk_layers():
             if id(layer) not in seen:
                 seen.add(id(layer))
                 yield from layer._own_weights
 
-    def walk_layers(self) -> Iterator[Layer]:
+    def _walk_layers(self) -> Iterator[Layer]:
         """Yield this layer and, depth first, all layers it is made of."""
         yield self
-        for layer in self.sublayers():
-            yield from layer.walk_layers()
+        for layer in self._sublayers():
+            yield from layer._walk_layers()
 
     @property
     def weights(self) -> list[Array]:
         """The weights' arrays, in the order of `get_weights`; change them by `set_weights` only."""
-        return [weight.value for weight in self.walk_weights()]
+        return [weight.value for weight in self._walk_weights()]
 
     @property
     def compute_dtype(self) -> str:
@@ -282,12 +282,12 @@ class Layer:
     @property
     def trainable_weights(self) -> list[Array]:
         """The arrays that Keras would train."""
-        return [w.value for w in self.walk_weights() if w.trainable and w.owner.trainable]
+        return [w.value for w in self._walk_weights() if w.trainable and w.owner.trainable]
 
     @property
     def non_trainable_weights(self) -> list[Array]:
         """The arrays that Keras would leave alone."""
-        return [w.value for w in self.walk_weights() if not (w.trainable and w.owner.trainable)]
+        return [w.value for w in self._walk_weights() if not (w.trainable and w.owner.trainable)]
 
     def count_params(self) -> int:
         """Return the number of values in all weights."""
@@ -307,9 +307,9 @@ class Layer:
             ValueError: another number of arrays, or an array of another shape; nothing is
                 changed then.
         """
-        self.assign_weights(list(self.walk_weights()), list(weights))
+        self._assign_weights(list(self._walk_weights()), list(weights))
 
-    def assign_weights(self, targets: list[Weight], values: list[Any]) -> None:
+    def _assign_weights(self, targets: list[Weight], values: list[Any]) -> None:
         """Copy `values` into `targets`, all or none; see `set_weights`."""
         if len(values) != len(targets):
             raise ValueError(f"{self.name}: {len(values)} weights, expected {len(targets)}")
@@ -324,15 +324,15 @@ class Layer:
                 )
         for weight, array in zip(targets, arrays, strict=True):
             weight.value[...] = array
-            weight.owner.weights_changed()
+            weight.owner._weights_changed()
 
-    def weights_changed(self) -> None:
+    def _weights_changed(self) -> None:
         """Forget what was derived from the weights; called whenever they are replaced."""
         self.revision += 1
 
-    def flops_per_step(self) -> int:
+    def _flops_per_step(self) -> int:
         """Return the multiplications and additions of the products of one row's time step."""
-        return sum(layer.flops_per_step() for layer in self.sublayers())
+        return sum(layer._flops_per_step() for layer in self._sublayers())
 
     # Configuration
 

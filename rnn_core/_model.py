@@ -78,18 +78,18 @@ class Model(Layer):
         names = ", ".join(layer.name for layer in self.layers)
         raise ValueError(f"{self.name}: no layer {name!r}; there are {names}")
 
-    def children(self) -> Iterator[tuple[str, Layer | list[Layer]]]:
+    def _children(self) -> Iterator[tuple[str, Layer | list[Layer]]]:
         """Yield the layers."""
         yield "layers", self.layers
 
-    def is_stateful(self) -> bool:
+    def _is_stateful(self) -> bool:
         """Return whether a layer keeps states from batch to batch."""
-        return any(getattr(layer, "stateful", False) for layer in self.walk_layers())
+        return any(getattr(layer, "stateful", False) for layer in self._walk_layers())
 
     def reset_states(self) -> None:
         """Reset the states of all stateful layers."""
-        for layer in self.walk_layers():
-            if isinstance(layer, RNN) and layer.has_states():
+        for layer in self._walk_layers():
+            if isinstance(layer, RNN) and layer._has_states():
                 layer.reset_states()
 
     # Calling
@@ -115,7 +115,7 @@ class Model(Layer):
             raise ValueError(f"{self.name}: {len(leaves)} inputs, expected {len(layers)}")
         arrays = [np.asarray(leaf) for leaf in leaves]
         for array, layer in zip(arrays, layers, strict=True):
-            layer.check(array.shape)
+            layer._check_shape(array.shape)
         return pack_like(self._inputs, arrays)
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
@@ -129,7 +129,7 @@ class Model(Layer):
         with Together():
             return self._run(inputs, mask, training)[0]
 
-    def call_with_mask(
+    def _call_with_mask(
         self,
         inputs: Any,
         mask: Any = None,
@@ -161,7 +161,7 @@ class Model(Layer):
         for node in self._nodes:
             if isinstance(node.layer, InputLayer):
                 continue
-            result, result_mask = node.layer.call_with_mask(
+            result, result_mask = node.layer._call_with_mask(
                 part(node.inputs, 0),
                 part(node.inputs, 1),
                 training,
@@ -207,7 +207,7 @@ class Model(Layer):
             if isinstance(node.layer, InputLayer):
                 continue
             inner = map_leaves(shapes.__getitem__, node.inputs)
-            result = node.layer.symbolic_shape(inner, node.args)
+            result = node.layer._symbolic_shape(inner, node.args)
             results = result if isinstance(result, list) else [result]
             shapes.update(zip(flatten(node.outputs), results, strict=True))
         found = [shapes[tensor] for tensor in flatten(self._outputs)]
@@ -218,7 +218,7 @@ class Model(Layer):
         with Together(keep=False):
             return self._run(self._arrange(inputs), mask, None)[1]
 
-    def output_shapes(self) -> list[tuple[Layer, Any]]:
+    def _output_shapes(self) -> list[tuple[Layer, Any]]:
         """Return each layer with its outputs' shape, as the graph has it."""
         shapes: dict[int, tuple[Layer, Any]] = {}
         for node in [tensor.node for tensor in flatten(self._inputs)] + self._nodes:
@@ -232,7 +232,7 @@ class Model(Layer):
             print_fn: takes each line.
         """
         rows = [("layer", "class", "output shape", "weights")]
-        for layer, shape in self.output_shapes():
+        for layer, shape in self._output_shapes():
             rows.append(
                 (layer.name, type(layer).__name__, _shape_text(shape), f"{layer.count_params():,}")
             )
@@ -313,7 +313,7 @@ class Sequential(Model):
         """The input's layer, or none while its shape is open."""
         return [self._input] if self._input else []
 
-    def children(self) -> Iterator[tuple[str, Layer | list[Layer]]]:
+    def _children(self) -> Iterator[tuple[str, Layer | list[Layer]]]:
         """Yield the layers."""
         yield "layers", self.layers
 
@@ -325,7 +325,7 @@ class Sequential(Model):
             )
         for layer in self._chain:
             layer._ensure_built(input_shape)
-            input_shape = layer.symbolic_shape(input_shape, ())
+            input_shape = layer._symbolic_shape(input_shape, ())
         self._steps = fold(self._chain)
         self.built = True
 
@@ -334,7 +334,7 @@ class Sequential(Model):
             inputs = _item(inputs, self._input.name, self.name)
         array = np.asarray(inputs)
         if self._input is not None:
-            self._input.check(array.shape)
+            self._input._check_shape(array.shape)
         return array
 
     def _static_shape(self, shape: tuple[int, ...]) -> tuple[Any, ...]:
@@ -345,7 +345,7 @@ class Sequential(Model):
     def _run(self, inputs: Any, mask: Any, training: bool | None) -> tuple[Any, Any]:
         self._ensure_built(self._static_shape(inputs.shape))
         for step in self._steps:
-            inputs, mask = step.call_with_mask(inputs, mask, training)
+            inputs, mask = step._call_with_mask(inputs, mask, training)
         return inputs, mask
 
     def compute_output_shape(self, input_shape: Any) -> Any:
@@ -354,7 +354,7 @@ class Sequential(Model):
             input_shape = layer.compute_output_shape(input_shape)
         return input_shape
 
-    def output_shapes(self) -> list[tuple[Layer, Any]]:
+    def _output_shapes(self) -> list[tuple[Layer, Any]]:
         """Return each layer with its output's shape."""
         shape: Any = self._input.batch_shape if self._input else None
         rows = []

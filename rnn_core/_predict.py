@@ -34,7 +34,7 @@ def _rows_of(x: Any, model_name: str) -> int:
 def _default_batch(model: Model, x: Any, rows: int, threads: int) -> int:
     """Return a batch size that keeps arrays small and gives every thread its share."""
     fixed = model.input_layers[0].batch_shape[0] if model.input_layers else None
-    if fixed and model.is_stateful():
+    if fixed and model._is_stateful():
         return int(fixed)
     widest = max((weight.shape[-1] for weight in model.weights if weight.ndim > 1), default=1)
     steps = max((leaf.shape[1] for leaf in flatten(x) if leaf.ndim > 1), default=1)
@@ -64,12 +64,12 @@ def predict(model: Model, x: Any, batch_size: int | None, progress: bool) -> Any
     """Return `model`'s outputs for all rows of `x`; see `Model.predict`."""
     x = map_leaves(np.asarray, x)
     rows = _rows_of(x, model.name)
-    threads = 1 if model.is_stateful() else _threads.get_num_threads()
+    threads = 1 if model._is_stateful() else _threads.get_num_threads()
     if batch_size is None:
         batch_size = _default_batch(model, x, rows, threads)
     elif batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}, expected at least 1")
-    if model.is_stateful() and rows % batch_size:
+    if model._is_stateful() and rows % batch_size:
         raise ValueError(
             f"{model.name}: {rows} rows, expected a multiple of {batch_size} for a stateful model"
         )

@@ -106,7 +106,7 @@ class RNN(Stateful):
         self.time_major = time_major
         self.zero_output_for_mask = zero_output_for_mask
         if self.batch_input_shape is not None:
-            self.declare_batch(self.batch_input_shape)
+            self._declare_batch(self.batch_input_shape)
         self._row_shapes: list[tuple[Any, ...]] | None = None
 
     def build(self, input_shape: Any) -> None:
@@ -116,11 +116,11 @@ class RNN(Stateful):
         for shape in shapes_of(input_shape):
             check_axes(shape, self._axes(), self.name)
         _protocol.build_cell(self.cell, map_leaves(self._step_shape, input_shape, is_shape))
-        self._row_shapes = self.row_shapes(shapes_of(input_shape))
+        self._row_shapes = self._rows_of(shapes_of(input_shape))
         if self.stateful:
-            self.declare_batch(shapes_of(input_shape)[0])
+            self._declare_batch(shapes_of(input_shape)[0])
 
-    def row_shapes(self, shapes: list[Any]) -> list[tuple[Any, ...]]:
+    def _rows_of(self, shapes: list[Any]) -> list[tuple[Any, ...]]:
         """Return what must follow the first two axes of inputs, built for `shapes`."""
         return [shape[2:] for shape in shapes]
 
@@ -137,7 +137,7 @@ class RNN(Stateful):
         first, second = tuple(shape)[:2]
         return (second, first) if self.time_major else (first, second)
 
-    def declare_batch(self, shape: Any) -> None:
+    def _declare_batch(self, shape: Any) -> None:
         """Take the batch size of an input shape as that of the states, if it is known."""
         self._fixed_batch = self._lead(shape)[0] or self._fixed_batch
 
@@ -176,18 +176,18 @@ class RNN(Stateful):
         constants: Any = None,
     ) -> Any:
         """Return the output, or ``[output, *states]``; arguments as for the class."""
-        output, states = self.scan(inputs, mask, training, initial_state, constants)
-        return self.conclude(output, states)
+        output, states = self._scan(inputs, mask, training, initial_state, constants)
+        return self._conclude(output, states)
 
-    def conclude(self, output: Any, states: list[Any]) -> Any:
-        """Record the states that `scan` returned, and return what a call returns."""
-        self.record(states)
+    def _conclude(self, output: Any, states: list[Any]) -> Any:
+        """Record the states that `_scan` returned, and return what a call returns."""
+        self._record(states)
         if not self.return_state:
             return output
-        states = self.handed_out(states)
+        states = self._handed_out(states)
         return [*(output if isinstance(output, list) else [output]), *states]
 
-    def scan(
+    def _scan(
         self,
         inputs: Any,
         mask: Any = None,
@@ -202,7 +202,7 @@ class RNN(Stateful):
         Args:
             inputs, mask, training, initial_state, constants: as for `call`.
             out: where to write the output, of the shape it will have; its units are contiguous.
-            table: of `projection_table`, with inputs that are ids ``(batch, timesteps)``.
+            table: of `_projection_table`, with inputs that are ids ``(batch, timesteps)``.
         """
         first = flatten(inputs)[0]
         mask = first_mask(mask, inputs)
@@ -228,10 +228,10 @@ class RNN(Stateful):
     def _step(self, training: bool | None, constants: Any) -> _protocol.Step:
         """Return the cell's `call` with what else it takes."""
         step = _protocol.step_of(self.cell, training, constants)
-        return self.cell.bind(training, constants) if type(self.cell) is StackedRNNCells else step
+        return self.cell._bind(training, constants) if type(self.cell) is StackedRNNCells else step
 
-    def writes_in_place(self, training: bool | None) -> bool:
-        """Return whether `scan` takes an `out` of the shape that `compute_output_shape` says."""
+    def _writes_in_place(self, training: bool | None) -> bool:
+        """Return whether `_scan` takes an `out` of the shape that `compute_output_shape` says."""
         return bool(self._plans(training))
 
     def _plans(self, training: bool | None) -> list[Any]:
@@ -243,10 +243,10 @@ class RNN(Stateful):
                 return []
             if training and (cell.dropout or cell.recurrent_dropout):
                 return []
-            plans.append(cell.plan())
+            plans.append(cell._ready_plan())
         return plans if all(plan is not None for plan in plans) else []
 
-    def projection_table(self, embeddings: Array) -> Array | None:
+    def _projection_table(self, embeddings: Array) -> Array | None:
         """Return x.W + b for each row x of an embedding's table, or None if only steps can run."""
         plans = self._plans(training=None)
         table: Array | None = plans[0].project(embeddings) if plans else None
@@ -265,7 +265,7 @@ class RNN(Stateful):
         """Run the cells one above the other, each over the whole sequence; fill `states`."""
         entries, firsts = [states], [first_states]
         if type(self.cell) is StackedRNNCells:
-            entries, firsts = self.cell.in_order(states), self.cell.in_order(first_states)
+            entries, firsts = self.cell._in_order(states), self.cell._in_order(first_states)
         backwards = self.go_backwards
         for floor, (plan, entry, initial) in enumerate(zip(plans, entries, firsts, strict=True)):
             top = floor == len(plans) - 1
@@ -312,7 +312,7 @@ class RNN(Stateful):
 
     # Shapes
 
-    def symbolic_shape(self, input_shape: Any, args: tuple[Any, ...]) -> Any:
+    def _symbolic_shape(self, input_shape: Any, args: tuple[Any, ...]) -> Any:
         """Return the outputs' shape in a graph, whose open lengths some options exclude."""
         batch, timesteps = self._lead(shapes_of(input_shape)[0])
         if self.unroll and timesteps is None:
@@ -325,8 +325,8 @@ class RNN(Stateful):
                     f"{self.name}: a stateful layer must know its batch size, "
                     f"inputs have shape {input_shape}"
                 )
-            self.declare_batch(shapes_of(input_shape)[0])
-        return super().symbolic_shape(input_shape, args)
+            self._declare_batch(shapes_of(input_shape)[0])
+        return super()._symbolic_shape(input_shape, args)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the output's shape, or a list with the states' shapes after it.

@@ -41,21 +41,21 @@ class StackedRNNCells(Layer):
         self.cells = list(cells)
         self.reverse_state_order = reverse_state_order
 
-    def in_order(self, entries: Any) -> list[Any]:
+    def _in_order(self, entries: Any) -> list[Any]:
         """Return one entry a cell from the states' order in the cells' order, or the reverse."""
         return list(entries)[::-1] if self.reverse_state_order else list(entries)
 
     @property
     def state_size(self) -> list[Any]:
         """The cells' state sizes, one entry a cell."""
-        return self.in_order(cell.state_size for cell in self.cells)
+        return self._in_order(cell.state_size for cell in self.cells)
 
     @property
     def output_size(self) -> Any:
         """The last cell's output size."""
         return _protocol.output_size_of(self.cells[-1])
 
-    def children(self) -> Any:
+    def _children(self) -> Any:
         """Yield the cells that are layers."""
         yield "cells", [cell for cell in self.cells if isinstance(cell, Layer)]
 
@@ -76,7 +76,7 @@ class StackedRNNCells(Layer):
         if batch_size is None:
             raise ValueError(f"{self.name}: get_initial_state needs inputs or batch_size")
         dtype = dtype or self.dtype
-        return self.in_order(
+        return self._in_order(
             _protocol.initial_state_of(cell, batch_size, dtype) for cell in self.cells
         )
 
@@ -84,9 +84,9 @@ class StackedRNNCells(Layer):
         self, inputs: Any, states: Any, training: bool | None = None, constants: Any = None
     ) -> tuple[Any, Any]:
         """Return the last cell's output and each cell's new states."""
-        return self.bind(training, constants)(inputs, states)
+        return self._bind(training, constants)(inputs, states)
 
-    def bind(self, training: bool | None, constants: Any) -> _protocol.Step:
+    def _bind(self, training: bool | None, constants: Any) -> _protocol.Step:
         """Return `call` with `training` and `constants` bound, each for the cells that take it."""
         steps = [
             _protocol.step_of(
@@ -97,14 +97,14 @@ class StackedRNNCells(Layer):
 
         def step_all(inputs: Any, states: Any) -> tuple[Any, Any]:
             new_states = []
-            for step, state in zip(steps, self.in_order(states), strict=True):
+            for step, state in zip(steps, self._in_order(states), strict=True):
                 # A cell gets its states in a list, one alone as well.
                 single = not isinstance(state, (list, tuple, dict))
                 inputs, new = step(inputs, [state] if single else state)
                 if single and isinstance(new, (list, tuple)):
                     (new,) = new
                 new_states.append(new)
-            return inputs, self.in_order(new_states)
+            return inputs, self._in_order(new_states)
 
         return step_all
 

@@ -98,12 +98,12 @@ class Stateful(Layer):
             buffers = self._buffers = StateBuffers(self._zero_states(inputs, batch), batch)
         return buffers
 
-    def record(self, states: list[Any]) -> None:
+    def _record(self, states: list[Any]) -> None:
         """Keep the states for the next call, if the layer is stateful."""
         if self.stateful and self._buffers is not None:
             self._buffers.record(states)
 
-    def handed_out(self, states: list[Any]) -> list[Any]:
+    def _handed_out(self, states: list[Any]) -> list[Any]:
         """Return states that are the caller's: copies of a stateful layer's own."""
         return [map_leaves(np.array, state) for state in states] if self.stateful else states
 
@@ -135,11 +135,11 @@ class Stateful(Layer):
         >>> layer.states[0].sum()
         np.float32(8.0)
         """
-        self.set_states(self.states_after_reset(states))
+        self._set_states(self._states_after_reset(states))
 
     reset_state = reset_states
 
-    def states_after_reset(self, states: Any = None) -> list[Any]:
+    def _states_after_reset(self, states: Any = None) -> list[Any]:
         """Return what `reset_states` would set; arguments and errors are its own."""
         if not self.stateful:
             raise AttributeError(f"{self.name}: layer must be stateful to reset its states")
@@ -156,14 +156,14 @@ class Stateful(Layer):
             return list(first)
         return fit_states(states, like, "reset_states", self.dtype, self.name)
 
-    def set_states(self, states: list[Any]) -> None:
-        """Set the recorded states to what `states_after_reset` returned."""
+    def _set_states(self, states: list[Any]) -> None:
+        """Set the recorded states to what `_states_after_reset` returned."""
         if self._buffers is None or not self._buffers.live:
             batch = flatten(states)[0].shape[0] if flatten(states) else 0
             self._buffers = StateBuffers(states, batch)
         self._buffers.set(states)
 
-    def has_states(self) -> bool:
+    def _has_states(self) -> bool:
         """Return whether there are states to reset: the layer is stateful and knows its batch."""
         recorded = self._buffers is not None and self._buffers.live
         return self.stateful and (recorded or self._fixed_batch is not None)

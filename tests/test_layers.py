@@ -58,7 +58,7 @@ def test_masking(rng):
     x[0, 1] = -1
     x[1, 2] = np.nan
     layer = rc.Masking(-1)
-    y, mask = layer.call_with_mask(x)
+    y, mask = layer._call_with_mask(x)
     assert np.array_equal(mask, [[True, False, True], [True, True, True]])
     assert not y[0, 1].any()
     assert np.isnan(y[1, 2]).all()
@@ -258,7 +258,7 @@ def test_layer_normalization_far_from_zero(rng):
 
 def test_masking_compares_in_the_dtype_of_the_layer():
     x = np.full((1, 2, 1), np.float32(-0.1)).astype(np.float64)
-    y, mask = rc.Masking(-0.1).call_with_mask(x)
+    y, mask = rc.Masking(-0.1)._call_with_mask(x)
     assert mask.any() == y.any()
 
 

@@ -121,6 +121,6 @@ class Conv1D(Layer):
         windows = output_steps(steps, self._window, self.strides, self.padding)
         return self._swapped((batch, windows, self.filters))
 
-    def flops_per_step(self) -> int:
+    def _flops_per_step(self) -> int:
         """Return two operations for each weight of the kernel."""
         return 2 * self.kernel.size

@@ -80,6 +80,6 @@ class Dense(Layer):
         """Return the inputs' shape with `units` for the last axis."""
         return (*input_shape[:-1], self.units)
 
-    def flops_per_step(self) -> int:
+    def _flops_per_step(self) -> int:
         """Return two operations for each weight of the kernel."""
         return 2 * self.kernel.size

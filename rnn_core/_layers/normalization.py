@@ -85,9 +85,9 @@ class BatchNormalization(Layer):
             shape, self.moving_variance_initializer, trainable=False, name="moving_variance"
         )
 
-    def weights_changed(self) -> None:
+    def _weights_changed(self) -> None:
         """Drop the combined scale and shift."""
-        super().weights_changed()
+        super()._weights_changed()
         self._affine = None
 
     def _scale_and_shift(self) -> tuple[Array, Array]:

@@ -73,7 +73,7 @@ class TimeDistributed(Layer):
             )
         kwargs = {"training": training} if takes(self.layer.call, "training") else {}
         inner_mask = mask if np.ndim(mask) > 2 and takes(self.layer.call, "mask") else None
-        if any(getattr(layer, "stateful", False) for layer in self.layer.walk_layers()):
+        if any(getattr(layer, "stateful", False) for layer in self.layer._walk_layers()):
             return self._step_by_step(inputs, inner_mask, kwargs)
 
         def as_rows(x: Any) -> Any:

@@ -51,7 +51,7 @@ def load_h5(path: Path) -> Model:
         targets = order(layer)
         values = arrays.pop(layer.name, [])
         if targets or values:
-            layer.assign_weights(targets, values)
+            layer._assign_weights(targets, values)
     _expect_none_left(path, [name for name, values in arrays.items() if values])
     return model
 
@@ -73,7 +73,7 @@ def load_zip(path: Path) -> Model:
             )
         targets.append(weight)
         values.append(arrays[name])
-    model.assign_weights(targets, values)
+    model._assign_weights(targets, values)
     return model
 
 
@@ -133,7 +133,7 @@ def _is_before(version: str, *release: int) -> bool:
 
 
 def _keras3_order(layer: Layer) -> list[Weight]:
-    weights = list(layer.walk_weights())
+    weights = list(layer._walk_weights())
     if layer.trainable:
         # A stable sort: those that Keras would train come first.
         weights.sort(key=lambda weight: not (weight.trainable and weight.owner.trainable))
@@ -152,12 +152,12 @@ def _trainable(layer: Layer) -> list[Weight]:
     """Return the weights that Keras would train, in its order."""
     if not layer.trainable:
         return []
-    return [*_own(layer, True), *(w for child in layer.sublayers() for w in _trainable(child))]
+    return [*_own(layer, True), *(w for child in layer._sublayers() for w in _trainable(child))]
 
 
 def _non_trainable(layer: Layer) -> list[Weight]:
     """Return the weights that Keras would leave alone, in its order."""
-    below = layer.sublayers()
+    below = layer._sublayers()
     if layer.trainable:
         return [*_own(layer, False), *(w for child in below for w in _non_trainable(child))]
     if isinstance(layer, Model):
@@ -171,7 +171,7 @@ def _weights_by_path(layer: Layer, prefix: str) -> Iterator[tuple[str, Weight]]:
     """Yield each weight with its path in a ``.keras`` file: attributes, in lists class names."""
     for index, weight in enumerate(layer._own_weights):
         yield f"{prefix}vars/{index}", weight
-    for attribute, child in layer.children():
+    for attribute, child in layer._children():
         if isinstance(child, Layer):
             yield from _weights_by_path(child, f"{prefix}{attribute}/")
             continue
