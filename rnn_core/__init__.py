@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 
 
 def load(path: Any) -> Model:
-    """Return the model that a file holds.
+    """Return the model that a file holds: a `Sequential` or a `Model`.
 
     Args:
         path: of a ``.keras`` file (Keras 3), or an ``.h5`` file (Keras 2); both need the extra
@@ -27,6 +27,11 @@ def load(path: Any) -> Model:
         FileNotFoundError: no such file.
         ValueError: a file that is corrupt, or of a kind or with a layer that is not known.
         ImportError: the extra is not installed.
+
+    >>> load("missing.keras")
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: [Errno 2] No such file or directory: 'missing.keras'
     """
     from rnn_core.importers import load_model
 

@@ -25,6 +25,8 @@ _MERGE: dict[str, Callable[[Array, Array], Array]] = {
 class Bidirectional(Layer):
     """Runs one layer forwards and a second, of the same form, backwards, and merges the outputs.
 
+    See Schuster and Paliwal 1997.
+
     Args:
         layer: a recurrent layer; it is copied from its config, with new weights.
         merge_mode: ``"concat"``, ``"sum"``, ``"mul"``, ``"ave"``, or None for both outputs.
@@ -32,9 +34,12 @@ class Bidirectional(Layer):
             `layer` if not given.
         kwargs: as for `Layer`.
 
-    Call arguments are those of `RNN`; the first half of `initial_state` goes forwards. Outputs
-    of the backward layer are put back in time order before merging. With `return_state` the
-    result is ``[output, *forward_states, *backward_states]``.
+    Call arguments are those of `RNN`; the first half of `initial_state` goes forwards. Inputs
+    ``(batch, timesteps, features)``, outputs ``(batch, units)``, or ``(batch, timesteps, units)``
+    with `return_sequences`; of both layers' units with ``"concat"``, two such arrays with None.
+    Outputs of the backward layer are put back in time order before merging. With `return_state`
+    the result is ``[output, *forward_states, *backward_states]``. Returned sequences have the
+    inputs' mask.
 
     Raises:
         ValueError: no recurrent layer, unknown merge mode, directions that do not fit together.
@@ -88,7 +93,6 @@ class Bidirectional(Layer):
                 child._declare_batch(self.batch_input_shape)
 
     def build(self, input_shape: Any) -> None:
-        """Build both layers."""
         self.forward_layer._ensure_built(input_shape)
         self.backward_layer._ensure_built(input_shape)
 
@@ -104,7 +108,6 @@ class Bidirectional(Layer):
         constants: Any = None,
         **kwargs: Any,
     ) -> Any:
-        """Return the merged output; arguments as for the class."""
         inputs, given = call_arguments(self, inputs, mask, training, initial_state, constants)
         return super().__call__(inputs, **given, **kwargs)
 
@@ -122,7 +125,6 @@ class Bidirectional(Layer):
         initial_state: Any = None,
         constants: Any = None,
     ) -> Any:
-        """Return the merged output; arguments as for the class."""
         layers = self._directions()
         halves = self._halves(initial_state)
         merged, targets = self._targets(inputs, training)
@@ -171,11 +173,21 @@ class Bidirectional(Layer):
         return merged, [forward, backward]
 
     def reset_states(self, states: Any = None) -> None:
-        """Reset both layers' states; `states` has those of the forward layer first.
+        """Reset both layers' states.
+
+        Args:
+            states: the forward layer's, then the backward one's, each ``(batch, size)``; zeros if
+                not given.
 
         Raises:
             AttributeError: the layers are not stateful.
             ValueError: `states` is no list, or not of both layers' states.
+
+        >>> from rnn_core import GRU
+        >>> layer = Bidirectional(GRU(2, stateful=True, batch_input_shape=(1, None, 3)))
+        >>> layer.reset_states([np.ones((1, 2)), np.zeros((1, 2))])
+        >>> [state.tolist() for state in layer.states]
+        [[[1.0, 1.0]], [[0.0, 0.0]]]
         """
         if not self.stateful:
             raise AttributeError(f"{self.name}: layer must be stateful to reset its states")
@@ -188,21 +200,23 @@ class Bidirectional(Layer):
 
     @property
     def states(self) -> list[Any]:
-        """The recorded states of both layers, the forward one's first; see `RNN.states`."""
+        """The recorded states of both layers, the forward one's first; see `RNN.states`.
+
+        >>> from rnn_core import LSTM
+        >>> Bidirectional(LSTM(4, stateful=True)).states
+        [None, None, None, None]
+        """
         return [*self.forward_layer.states, *self.backward_layer.states]
 
     def _has_states(self) -> bool:
-        """Return whether there are states to reset."""
         return all(layer._has_states() for layer in self._directions())
 
     def _symbolic_shape(self, input_shape: Any, args: tuple[Any, ...]) -> Any:
-        """Return the outputs' shape in a graph, whose open lengths some options exclude."""
         for layer in self._directions():
             layer._symbolic_shape(input_shape, args)
         return super()._symbolic_shape(input_shape, args)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the merged output's shape, or a list with the states' shapes after it."""
         forward = self.forward_layer.compute_output_shape(input_shape)
         backward = self.backward_layer.compute_output_shape(input_shape)
         there, back = flatten_shape(forward), flatten_shape(backward)
@@ -217,7 +231,6 @@ class Bidirectional(Layer):
         return outputs if len(outputs) > 1 else outputs[0]
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """Return the mask of returned sequences, once for each output."""
         mask = first_mask(mask, inputs) if self.return_sequences else None
         masks = [mask, mask] if self.merge_mode is None else [mask]
         if self.return_state:
@@ -226,7 +239,6 @@ class Bidirectional(Layer):
         return masks if len(masks) > 1 else masks[0]
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, the layers as ``{"class_name", "config"}``."""
         config = {**super().get_config(), "merge_mode": self.merge_mode}
         for key, layer in (("layer", self.forward_layer), ("backward_layer", self.backward_layer)):
             config[key] = config_of(layer)
@@ -236,7 +248,6 @@ class Bidirectional(Layer):
     def from_config(
         cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
     ) -> Bidirectional:
-        """Return a new layer around new layers; arguments as for `RNN.from_config`."""
         with known_objects(custom_objects):
             config = dict(config)
             layer = layer_from_config(config.pop("layer"))

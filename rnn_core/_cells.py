@@ -32,7 +32,14 @@ class AbstractRNNCell(Layer):
 
     A cell has `state_size`, may have `output_size`, and computes one time step in
     ``call(inputs, states)``, which returns ``(output, new_states)``: inputs ``(batch, features)``,
-    each state ``(batch, size)``.
+    each state ``(batch, size)``. A size is a number, or a `TensorShape` for more axes; several
+    states are a list of sizes.
+
+    Args:
+        kwargs: as for `Layer`.
+
+    Raises:
+        NotImplementedError: `state_size` is asked for and not defined.
 
     >>> class Sum(AbstractRNNCell):
     ...     state_size = output_size = 2
@@ -59,6 +66,9 @@ class AbstractRNNCell(Layer):
 
         Raises:
             ValueError: neither `inputs` nor `batch_size` is given.
+
+        >>> SimpleRNNCell(3).get_initial_state(batch_size=2).tolist()
+        [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
         """
         if inputs is not None:
             batch_size, dtype = np.shape(inputs)[0], dtype or np.asarray(inputs).dtype
@@ -124,12 +134,10 @@ class _KernelCell(AbstractRNNCell):
 
     @property
     def state_size(self) -> Any:
-        """Units."""
         return self.units
 
     @property
     def output_size(self) -> int:
-        """Units."""
         return self.units
 
     def _bias_shape(self) -> tuple[int, ...]:
@@ -137,7 +145,6 @@ class _KernelCell(AbstractRNNCell):
         return (self.gates * self.units,)
 
     def build(self, input_shape: Any) -> None:
-        """Make kernel ``(features, gates * units)``, recurrent_kernel and bias."""
         features = input_shape[-1]
         if features is None:
             raise ValueError(
@@ -157,12 +164,18 @@ class _KernelCell(AbstractRNNCell):
         return self.add_weight(self._bias_shape(), self.bias_initializer, name="bias")
 
     def _weights_changed(self) -> None:
-        """Drop the plan."""
         super()._weights_changed()
         self._plan = None
 
     def reset_dropout_mask(self) -> None:
-        """Draw new dropout masks at the next training step; each sequence has its own."""
+        """Draw new dropout masks at the next training step; each sequence has its own.
+
+        >>> cell, x, h = SimpleRNNCell(2, dropout=0.5, seed=1), np.ones((1, 64)), np.zeros((1, 2))
+        >>> first, same = (cell(x, h, training=True)[0].tolist() for _ in range(2))
+        >>> cell.reset_dropout_mask()
+        >>> first == same, first == cell(x, h, training=True)[0].tolist()
+        (True, False)
+        """
         self._dropout_masks.reset()
 
     def _drops(self, rate: float) -> bool:
@@ -217,7 +230,6 @@ class _KernelCell(AbstractRNNCell):
         return ("activation",)
 
     def _flops_per_step(self) -> int:
-        """Return two operations for each weight of the two products."""
         return 2 * (self.kernel.size + self.recurrent_kernel.size)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -225,18 +237,22 @@ class _KernelCell(AbstractRNNCell):
 
 
 class SimpleRNNCell(_KernelCell):
-    """One step of h = activation(x.W + b + h.U).
+    """One step of a simple recurrent network (Elman 1990): h = activation(x.W + b + h.U).
 
     Args:
         units: size of the state and of the output.
         activation: a name, None for none, or a callable.
         use_bias: whether there is b.
         kernel_initializer, recurrent_initializer, bias_initializer: names or configs.
-        dropout, recurrent_dropout: rates in [0, 1], in effect with ``training=True``.
+        dropout, recurrent_dropout: rates in [0, 1] of x and h, in effect with ``training=True``;
+            a mask lasts for one sequence (Gal and Ghahramani 2016).
         seed: of the dropout.
+        implementation: accepted, as in Keras; with 1 each gate has a dropout mask of its own.
         kwargs: as for `Layer`.
 
     Weights: kernel ``(features, units)``, recurrent_kernel ``(units, units)``, bias ``(units,)``.
+    Call arguments: inputs ``(batch, features)``, states ``[h]`` with h ``(batch, units)``, or h
+    alone. Returns the output h and the states, in the form they were given.
 
     Raises:
         ValueError: units below 1; an unknown activation or initializer.
@@ -250,7 +266,6 @@ class SimpleRNNCell(_KernelCell):
     gates = 1
 
     def call(self, inputs: Any, states: Any, training: bool | None = None) -> tuple[Any, Any]:
-        """Return output and new state ``(batch, units)`` for inputs ``(batch, features)``."""
         single = not isinstance(states, (list, tuple))
         h = states if single else states[0]
         z, (h,) = self._products(inputs, h, training)
@@ -260,7 +275,6 @@ class SimpleRNNCell(_KernelCell):
         return h, h if single else [h]
 
     def _plan_kind(self) -> str:
-        """Return the engine's name for this cell."""
         return "simple_rnn"
 
 
@@ -284,8 +298,7 @@ class _GatedCell(_KernelCell):
             self.implementation = 1
 
     def _drops(self, rate: float) -> bool:
-        """Return whether a dropout rate has an effect; Keras leaves out exactly 1 here."""
-        return 0 < rate < 1
+        return 0 < rate < 1  # Keras leaves out exactly 1 here.
 
     def _activation_keys(self) -> tuple[str, ...]:
         return ("activation", "recurrent_activation")
@@ -306,9 +319,15 @@ class GRUCell(_GatedCell):
 
     Weights: kernel ``(features, 3 units)``, recurrent_kernel ``(units, 3 units)``, bias
     ``(2, 3 units)`` (input's and recurrent), or ``(3 units,)`` without `reset_after`.
+    Call arguments and result are those of `SimpleRNNCell`.
 
-    >>> GRUCell(4).state_size
-    4
+    Raises:
+        ValueError: units below 1; an unknown activation or initializer.
+
+    >>> cell = GRUCell(4)
+    >>> output, states = cell(np.zeros((2, 3)), [np.ones((2, 4))])
+    >>> output.shape, [state.shape for state in states], cell.bias.shape
+    ((2, 4), [(2, 4)], (2, 12))
     """
 
     gates = 3
@@ -319,11 +338,9 @@ class GRUCell(_GatedCell):
         self.reset_after = bool(reset_after)
 
     def _bias_shape(self) -> tuple[int, ...]:
-        """Return the shape of the bias."""
         return (2, 3 * self.units) if self.reset_after else (3 * self.units,)
 
     def call(self, inputs: Any, states: Any, training: bool | None = None) -> tuple[Any, Any]:
-        """Return output and new state ``(batch, units)`` for inputs ``(batch, features)``."""
         single = not isinstance(states, (list, tuple))
         h = states if single else states[0]
         n = self.units
@@ -349,11 +366,9 @@ class GRUCell(_GatedCell):
         return h, h if single else [h]
 
     def _plan_kind(self) -> str:
-        """Return the engine's name for this cell."""
         return "gru_after" if self.reset_after else "gru_before"
 
     def _plan_biases(self) -> tuple[Array | None, Array | None]:
-        """Return the biases of the input's and of the recurrent product."""
         if self.bias is None or not self.reset_after:
             return self.bias, None
         return self.bias[0], self.bias[1]
@@ -363,19 +378,25 @@ class LSTMCell(_GatedCell):
     """One step of long short-term memory (Hochreiter and Schmidhuber 1997), gates i f g o.
 
     With i, f, o = recurrent_activation(x.W + b + h.U) and g = activation(x.W + b + h.U):
-    c = f c + i g, h = o activation(c).
+    c = f c + i g, h = o activation(c). The forget gate f is that of Gers et al. 2000.
 
     Args:
         units: size of each state and of the output.
         args: activation, recurrent_activation, use_bias and the three initializers, as in Keras.
-        unit_forget_bias: begin with ones in the forget gate's bias.
+        unit_forget_bias: begin with ones in the forget gate's bias (Jozefowicz et al. 2015).
         kwargs: as for `SimpleRNNCell`.
 
     Weights: kernel ``(features, 4 units)``, recurrent_kernel ``(units, 4 units)``, bias
-    ``(4 units,)``. States: h and c, each ``(batch, units)``.
+    ``(4 units,)``. Call arguments: inputs ``(batch, features)`` and the states ``[h, c]``, each
+    ``(batch, units)``. Returns the output h and the new states.
 
-    >>> LSTMCell(4).state_size
-    [4, 4]
+    Raises:
+        ValueError: units below 1; an unknown activation or initializer.
+
+    >>> cell = LSTMCell(4)
+    >>> output, (h, c) = cell(np.zeros((2, 3)), [np.zeros((2, 4)), np.ones((2, 4))])
+    >>> output.shape, c.shape, cell.state_size, cell.bias.tolist()[4:8]
+    ((2, 4), (2, 4), [4, 4], [1.0, 1.0, 1.0, 1.0])
     """
 
     gates = 4
@@ -389,18 +410,15 @@ class LSTMCell(_GatedCell):
 
     @property
     def state_size(self) -> list[int]:
-        """Units, twice: h and c."""
         return [self.units, self.units]
 
     def _make_bias(self) -> Array:
-        """Return a new bias."""
         bias = super()._make_bias()
         if self.unit_forget_bias:
             bias[self.units : 2 * self.units] = 1
         return bias
 
     def call(self, inputs: Any, states: Any, training: bool | None = None) -> tuple[Any, Any]:
-        """Return the output and the states [h, c], for inputs ``(batch, features)``."""
         h, c = states
         z, hs = self._products(inputs, h, training)
         if self.bias is not None:
@@ -412,5 +430,4 @@ class LSTMCell(_GatedCell):
         return h, [h, c]
 
     def _plan_kind(self) -> str:
-        """Return the engine's name for this cell."""
         return "lstm"

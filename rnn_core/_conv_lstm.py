@@ -39,12 +39,17 @@ class ConvLSTMCell(AbstractRNNCell):
         kwargs: as for `Layer`.
 
     Weights: kernel ``(*kernel_size, channels, 4 filters)``, recurrent_kernel
-    ``(*kernel_size, filters, 4 filters)``, bias ``(4 filters,)``. States: h and c, each
-    ``(batch, rows, columns, filters)`` for rank 2.
+    ``(*kernel_size, filters, 4 filters)``, bias ``(4 filters,)``. Call arguments: inputs
+    ``(batch, rows, columns, channels)`` for rank 2, and the states ``[h, c]``, each of the
+    output's shape ``(batch, rows, columns, filters)``. Returns the output h and the new states.
+    A state's size has None for its space until the cell is built, so `get_initial_state` needs
+    inputs, or a cell built for a known space.
 
     Raises:
         ValueError: filters below 1; an argument with another number of axes than `rank`; strides
-            and dilation both other than 1; an unknown padding, activation or initializer.
+            and dilation both other than 1; an unknown padding, activation or initializer; inputs
+            of another number of axes or without known channels; states of another shape than
+            these inputs have, or not known.
 
     >>> cell = ConvLSTMCell(2, filters=4, kernel_size=3, padding="same")
     >>> states = [np.zeros((1, 8, 6, 4)), np.zeros((1, 8, 6, 4))]
@@ -141,16 +146,13 @@ class ConvLSTMCell(AbstractRNNCell):
 
     @property
     def state_size(self) -> list[TensorShape]:
-        """The shape of a row of h, and of c; before `build`, None for each axis of the space."""
         return [self._size, self._size]
 
     @property
     def output_size(self) -> TensorShape:
-        """The shape of a row of h."""
         return self._size
 
     def build(self, input_shape: Any) -> None:
-        """Make kernel, recurrent_kernel and bias for inputs ``(batch, *space, channels)``."""
         self._size = TensorShape(self.compute_output_shape(input_shape)[1:])
         channels = input_shape[self._channel_axis]
         if channels is None:
@@ -173,11 +175,6 @@ class ConvLSTMCell(AbstractRNNCell):
                 self.bias[self.filters : 2 * self.filters] = 1
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the output's shape, which is each state's; None stands for any length.
-
-        Raises:
-            ValueError: inputs of another number of axes.
-        """
         batch, *space = input_shape
         if len(space) != self.rank + 1:
             raise ValueError(
@@ -193,17 +190,6 @@ class ConvLSTMCell(AbstractRNNCell):
     def get_initial_state(
         self, inputs: Any = None, batch_size: int | None = None, dtype: Any = None
     ) -> list[Array]:
-        """Return h and c of zeros.
-
-        Args:
-            inputs: ``(batch, *space, channels)``; without them the states are those for inputs
-                like the ones that the cell was built for.
-            batch_size: number of rows, if there are no inputs.
-            dtype: of the states; the inputs' or the cell's if not given.
-
-        Raises:
-            ValueError: neither inputs nor a batch size; the length of an axis is not known.
-        """
         if inputs is None:
             shape, given = (batch_size, *self._size), self.dtype
         else:
@@ -216,11 +202,6 @@ class ConvLSTMCell(AbstractRNNCell):
         return [np.zeros(shape, dtype or given) for _ in ("h", "c")]
 
     def call(self, inputs: Any, states: Any, training: bool | None = None) -> tuple[Any, Any]:
-        """Return the output and the states [h, c], for inputs ``(batch, *space, channels)``.
-
-        Raises:
-            ValueError: states of another shape than these inputs have.
-        """
         h, c = states
         expected = self.compute_output_shape(np.shape(inputs))
         if not np.shape(h) == np.shape(c) == expected:
@@ -260,11 +241,18 @@ class ConvLSTMCell(AbstractRNNCell):
         return np.concatenate(self._masks.drop(kind, rate, x, count=4), axis=-1), 4
 
     def reset_dropout_mask(self) -> None:
-        """Draw new dropout masks at the next training step; each sequence has its own."""
+        """Draw new dropout masks at the next training step; each sequence has its own.
+
+        >>> cell = ConvLSTMCell(1, filters=2, kernel_size=1, dropout=0.5, seed=1)
+        >>> x, states = np.ones((1, 9, 8)), [np.zeros((1, 9, 2)), np.zeros((1, 9, 2))]
+        >>> first, same = (cell(x, states, training=True)[0].tolist() for _ in range(2))
+        >>> cell.reset_dropout_mask()
+        >>> first == same, first == cell(x, states, training=True)[0].tolist()
+        (True, False)
+        """
         self._masks.reset()
 
     def _flops_per_step(self) -> int:
-        """Return two operations for each weight of the two products and each of its places."""
         places = int(np.prod([n or 1 for n in self._size])) // self.filters
         return 2 * places * (self.kernel.size + self.recurrent_kernel.size)
 
@@ -283,7 +271,6 @@ class _ConvLSTM(_CellLayer):
         return self.rank + 3
 
     def _rows_of(self, shapes: list[Any]) -> list[tuple[Any, ...]]:
-        """Return what must follow the first two axes of inputs: the channels, any space."""
         return [self.cell._row_shape(shape[2:]) for shape in shapes]
 
     def _zero_states(self, inputs: Any, batch: int) -> list[Any]:
@@ -298,14 +285,12 @@ class _ConvLSTM(_CellLayer):
         return [np.zeros(shape, self.dtype) for _ in ("h", "c")]
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the output's shape, or a list with the states' shapes after it."""
         shape = shapes_of(input_shape)[0]
         state = self.cell.compute_output_shape(self._step_shape(shape))
         output = (*shape[:2], *state[1:]) if self.return_sequences else state
         return [output, state, state] if self.return_state else output
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, the cell's among them."""
         config = super().get_config()
         del config["rank"]
         return config
@@ -319,8 +304,9 @@ class ConvLSTM1D(_ConvLSTM):
         kernel_size: rows in a window.
         args, kwargs: the further arguments of `ConvLSTMCell`, then those of `RNN`.
 
-    Call arguments: as for `RNN`, with inputs ``(batch, timesteps, rows, channels)`` and states
-    ``(batch, rows, filters)``.
+    Call arguments, result and errors: as for `RNN`, with inputs
+    ``(batch, timesteps, rows, channels)``, outputs and states ``(batch, rows, filters)``; outputs
+    ``(batch, timesteps, rows, filters)`` with `return_sequences`.
 
     >>> ConvLSTM1D(4, 3, return_sequences=True)(np.zeros((2, 5, 8, 3))).shape
     (2, 5, 6, 4)
@@ -337,8 +323,10 @@ class ConvLSTM2D(_ConvLSTM):
         kernel_size: rows and columns of a window, or one number for both.
         args, kwargs: the further arguments of `ConvLSTMCell`, then those of `RNN`.
 
-    Call arguments: as for `RNN`, with inputs ``(batch, timesteps, rows, columns, channels)`` and
-    states ``(batch, rows, columns, filters)``.
+    Call arguments, result and errors: as for `RNN`, with inputs
+    ``(batch, timesteps, rows, columns, channels)``, outputs and states
+    ``(batch, rows, columns, filters)``; outputs ``(batch, timesteps, rows, columns, filters)``
+    with `return_sequences`.
 
     >>> ConvLSTM2D(4, (3, 3), padding="same")(np.zeros((2, 5, 8, 6, 3))).shape
     (2, 8, 6, 4)
@@ -355,8 +343,10 @@ class ConvLSTM3D(_ConvLSTM):
         kernel_size: depth, rows and columns of a window, or one number for all.
         args, kwargs: the further arguments of `ConvLSTMCell`, then those of `RNN`.
 
-    Call arguments: as for `RNN`, with inputs ``(batch, timesteps, depth, rows, columns,
-    channels)`` and states ``(batch, depth, rows, columns, filters)``.
+    Call arguments, result and errors: as for `RNN`, with inputs
+    ``(batch, timesteps, depth, rows, columns, channels)``, outputs and states
+    ``(batch, depth, rows, columns, filters)``; with `return_sequences` outputs
+    ``(batch, timesteps, depth, rows, columns, filters)``.
 
     >>> ConvLSTM3D(4, 2, strides=2)(np.zeros((1, 3, 4, 8, 6, 2))).shape
     (1, 2, 4, 3, 4)

@@ -37,6 +37,7 @@ def _truncated_normal(rng: np.random.Generator, shape: Shape, mean: float, stdde
 def _variance_scaling(
     rng: np.random.Generator, shape: Shape, scale: float, mode: str, distribution: str
 ) -> Array:
+    """Glorot and Bengio 2010 (fan_avg), He et al. 2015 (scale 2, fan_in), LeCun et al. 1998."""
     fan_in, fan_out = _fans(shape)
     fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode]
     variance = scale / max(1.0, fan)

@@ -11,12 +11,19 @@ from rnn_core._layer import Layer
 
 
 class InputLayer(Layer):
-    """A model's input.
+    """A model's input; `Input` makes one and returns its symbolic tensor.
 
     Args:
-        batch_shape: with None for any length; the batch first.
+        batch_shape: such as ``(batch, timesteps, features)``, with None for any length.
         dtype: kept in the config; inputs of any numeric dtype are taken.
         name: to give this input by when a model takes a dict.
+        kwargs: as for `Layer`.
+
+    Raises:
+        ValueError: no `batch_shape`.
+
+    >>> InputLayer((None, 7, 3)).output.shape
+    (None, 7, 3)
     """
 
     supports_masking = True
@@ -45,7 +52,6 @@ class InputLayer(Layer):
             raise ValueError(f"{self.name}: input has shape {shape}, expected {expected}")
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
         return {"name": self.name, "batch_shape": self.batch_shape, "dtype": self.input_dtype}
 
 
@@ -59,11 +65,14 @@ def Input(
     """Return a symbolic tensor: call layers on it, then make a `Model` of it and the result.
 
     Args:
-        shape: of one row, with None for any length.
+        shape: of one row, such as ``(timesteps, features)``, with None for any length.
         batch_size: None for any.
         dtype: kept in the config.
         name: to give this input by when a model takes a dict.
         batch_shape: the shape with the batch first, in place of `shape` and `batch_size`.
+
+    Raises:
+        ValueError: neither `shape` nor `batch_shape` is given.
 
     >>> Input((None, 3)).shape
     (None, None, 3)

@@ -76,11 +76,23 @@ class Layer:
         name: unique within a model; made from the class name if not given.
         dtype: ``"float32"`` (the default) or ``"float64"``: of weights, computation and outputs.
         trainable: kept in the config; decides the order of weights in legacy files.
-        input_shape, batch_input_shape, batch_size: the shape of a first layer's inputs.
+        input_shape, batch_input_shape, batch_size: the shape of a first layer's inputs, without
+            and with the batch, as ``(timesteps, features)`` and ``(batch, timesteps, features)``.
         kwargs: regularizers and constraints by Keras's names: kept in the config, without effect.
 
+    A call takes inputs ``(batch, ...)``, an array or what makes one, and builds the layer if
+    needed; a symbolic tensor of `Input` gives a symbolic tensor.
+
     Raises:
-        TypeError: an argument no layer takes.
+        TypeError: an argument no layer takes; inputs that are not real numbers.
+
+    >>> class Scale(Layer):
+    ...     def build(self, input_shape):
+    ...         self.factor = self.add_weight(input_shape[-1:], "ones")
+    ...     def call(self, inputs):
+    ...         return self.factor * inputs
+    >>> Scale()([[1.0, 2.0]])
+    array([[1., 2.]], dtype=float32)
     """
 
     config_keys: ClassVar[tuple[str, ...]] = ()
@@ -125,7 +137,16 @@ class Layer:
         return self.call(inputs, *args, **kwargs)
 
     def call(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """Return the outputs for `inputs`; subclasses define it."""
+        """Return the outputs for `inputs`; subclasses define it.
+
+        Args:
+            inputs: ``(batch, ...)`` in the layer's dtype, or a list of such; the layer is built.
+            args, kwargs: what else the layer takes, such as `mask` and `training`.
+
+        >>> from rnn_core import Activation
+        >>> Activation("relu").call(np.array([[-1.0, 2.0]])).tolist()
+        [[0.0, 2.0]]
+        """
         raise NotImplementedError(f"{type(self).__name__} does not define call")
 
     def _call_with_mask(
@@ -182,7 +203,17 @@ class Layer:
     # Building
 
     def build(self, input_shape: Any) -> None:
-        """Make the weights for inputs of this shape; subclasses that have any define it."""
+        """Make the weights for inputs of this shape; subclasses that have any define it.
+
+        Args:
+            input_shape: ``(batch, ...)`` with None for any length, or a list of such.
+
+        >>> from rnn_core import Dense
+        >>> layer = Dense(4)
+        >>> layer.build((None, 3))
+        >>> layer.kernel.shape, layer.bias.shape
+        ((3, 4), (4,))
+        """
 
     def _ensure_built(self, input_shape: Any) -> None:
         if not self.built:
@@ -203,12 +234,19 @@ class Layer:
         """Make a weight and return its array; keep it as an attribute to compute with it.
 
         Args:
-            shape: of the weight; a first argument that is a string is its name, as in Keras 2.
+            shape: such as ``(features, units)``; a first argument that is a string is the name,
+                as in Keras 2.
             initializer: a name, a config or an `Initializer`.
             dtype: the layer's if not given.
             trainable: False for statistics such as a moving mean.
             name: for error messages and `rnn-core inspect`.
             kwargs: ``regularizer``, ``constraint`` and the like have no effect here.
+
+        Raises:
+            ValueError: an unknown initializer.
+
+        >>> Layer().add_weight((2, 3), "ones").tolist()
+        [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
         """
         if isinstance(shape, str):
             name, shape = shape, kwargs.get("shape")
@@ -219,7 +257,15 @@ class Layer:
         return value
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the outputs' shape for inputs of this shape; None stands for any length."""
+        """Return the outputs' shape for inputs of this shape.
+
+        Args:
+            input_shape: ``(batch, ...)`` with None for any length, or a list of such.
+
+        >>> from rnn_core import Dense
+        >>> Dense(4).compute_output_shape((None, 3))
+        (None, 4)
+        """
         return input_shape
 
     def _symbolic_shape(self, input_shape: Any, args: tuple[Any, ...]) -> Any:
@@ -227,7 +273,16 @@ class Layer:
         return self.compute_output_shape(input_shape)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """Return the outputs' mask: the inputs' if the layer supports masking, else None."""
+        """Return the outputs' mask: the inputs' if the layer supports masking, else None.
+
+        Args:
+            inputs: ``(batch, timesteps, ...)``.
+            mask: of the inputs, boolean ``(batch, timesteps)``.
+
+        >>> from rnn_core import Embedding
+        >>> Embedding(10, 4, mask_zero=True).compute_mask(np.array([[3, 0]])).tolist()
+        [[True, False]]
+        """
         return mask if self.supports_masking else None
 
     # Weights
@@ -264,37 +319,75 @@ class Layer:
 
     @property
     def weights(self) -> list[Array]:
-        """The weights' arrays, in the order of `get_weights`; change them by `set_weights` only."""
+        """The weights' arrays, in the order of `get_weights`; change them by `set_weights` only.
+
+        >>> from rnn_core import Embedding
+        >>> layer = Embedding(10, 4)
+        >>> layer.build((None,))
+        >>> [weight.shape for weight in layer.weights]
+        [(10, 4)]
+        """
         return [weight.value for weight in self._walk_weights()]
 
     @property
     def compute_dtype(self) -> str:
-        """The name of the dtype of computation; `variable_dtype` is the same."""
+        """The name of the dtype of computation; `variable_dtype` is the same.
+
+        >>> Layer(dtype="float64").compute_dtype
+        'float64'
+        """
         return self.dtype.name
 
     variable_dtype = compute_dtype
 
     @property
     def losses(self) -> list[Any]:
-        """Nothing: regularizers have no effect on inference."""
+        """Nothing: regularizers have no effect on inference.
+
+        >>> Layer().losses
+        []
+        """
         return []
 
     @property
     def trainable_weights(self) -> list[Array]:
-        """The arrays that Keras would train."""
+        """The arrays that Keras would train.
+
+        >>> from rnn_core import BatchNormalization
+        >>> layer = BatchNormalization()
+        >>> layer.build((None, 3))
+        >>> [weight.tolist() for weight in layer.trainable_weights]
+        [[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]]
+        """
         return [w.value for w in self._walk_weights() if w.trainable and w.owner.trainable]
 
     @property
     def non_trainable_weights(self) -> list[Array]:
-        """The arrays that Keras would leave alone."""
+        """The arrays that Keras would leave alone, such as a moving mean.
+
+        >>> layer = Layer()
+        >>> mean = layer.add_weight((3,), "zeros", trainable=False)
+        >>> layer.non_trainable_weights[0] is mean
+        True
+        """
         return [w.value for w in self._walk_weights() if not (w.trainable and w.owner.trainable)]
 
     def count_params(self) -> int:
-        """Return the number of values in all weights."""
+        """Return the number of values in all weights.
+
+        >>> from rnn_core import Dense, Sequential
+        >>> Sequential([Dense(4, input_shape=(3,))]).count_params()
+        16
+        """
         return sum(weight.size for weight in self.weights)
 
     def get_weights(self) -> list[Array]:
-        """Return copies of the weights."""
+        """Return copies of the weights.
+
+        >>> from rnn_core import Dense, Sequential
+        >>> [weight.shape for weight in Sequential([Dense(4, input_shape=(3,))]).get_weights()]
+        [(3, 4), (4,)]
+        """
         return [weight.copy() for weight in self.weights]
 
     def set_weights(self, weights: Iterable[Any]) -> None:
@@ -306,6 +399,13 @@ class Layer:
         Raises:
             ValueError: another number of arrays, or an array of another shape; nothing is
                 changed then.
+
+        >>> from rnn_core import Embedding
+        >>> layer = Embedding(2, 2)
+        >>> layer.build((None,))
+        >>> layer.set_weights([[[0.0, 1.0], [2.0, 3.0]]])
+        >>> layer.embeddings.tolist()
+        [[0.0, 1.0], [2.0, 3.0]]
         """
         self._assign_weights(list(self._walk_weights()), list(weights))
 
@@ -337,7 +437,11 @@ class Layer:
     # Configuration
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, ready for JSON and for `from_config`."""
+        """Return the constructor's arguments, ready for JSON and for `from_config`.
+
+        >>> Layer(name="top").get_config()
+        {'name': 'top', 'trainable': True, 'dtype': 'float32'}
+        """
         config: dict[str, Any] = {
             "name": self.name,
             "trainable": self.trainable,
@@ -350,7 +454,14 @@ class Layer:
 
     @classmethod
     def from_config(cls: type[Self], config: dict[str, Any]) -> Self:
-        """Return a new layer with these constructor arguments."""
+        """Return a new layer with these constructor arguments.
+
+        Args:
+            config: as `get_config` returns it.
+
+        >>> Layer.from_config({"name": "top"}).name
+        'top'
+        """
         return cls(**config)
 
     def __repr__(self) -> str:

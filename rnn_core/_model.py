@@ -26,15 +26,22 @@ class Model(Layer):
         outputs: symbolic tensors computed from them, one or a list or dict.
         kwargs: as for `Layer`.
 
-    Calling the model takes arrays in the structure of `inputs`, or a dict by the inputs' names.
+    Call arguments:
+        inputs: arrays such as ``(batch, timesteps, features)`` in the structure of the model's
+            inputs, or a dict by the inputs' names.
+        training: True puts dropout in effect.
+        mask: of the inputs, boolean ``(batch, timesteps)``, in the same structure.
+
+    Returns arrays ``(batch, ...)`` in the structure of `outputs`. `compute_mask` runs the model.
 
     Raises:
-        ValueError: outputs that need an input which is not among `inputs`.
+        ValueError: outputs that need an input which is not among `inputs`; arrays of another
+            number or shape than the inputs.
 
     >>> from rnn_core import LSTM, Dense, Input
     >>> x = Input((None, 3))
     >>> model = Model(x, Dense(2)(LSTM(4)(x)))
-    >>> model.predict(np.zeros((5, 7, 3))).shape
+    >>> model(np.zeros((5, 7, 3))).shape
     (5, 2)
     """
 
@@ -58,12 +65,22 @@ class Model(Layer):
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers, each once, inputs first."""
+        """The layers, each once, inputs first; those of a `Sequential` are without its input.
+
+        >>> from rnn_core import Dense
+        >>> [type(layer).__name__ for layer in Sequential([Dense(2)]).layers]
+        ['Dense']
+        """
         return list(self._layers)
 
     @property
     def input_layers(self) -> list[InputLayer]:
-        """The inputs' layers, in order."""
+        """The inputs' layers, in order; a `Sequential` has none while its shape is open.
+
+        >>> from rnn_core import Dense
+        >>> [x.batch_shape for x in Sequential([Dense(2, input_shape=(3,))]).input_layers]
+        [(None, 3)]
+        """
         return [tensor.node.layer for tensor in flatten(self._inputs)]
 
     def get_layer(self, name: str) -> Layer:
@@ -71,6 +88,10 @@ class Model(Layer):
 
         Raises:
             ValueError: there is none.
+
+        >>> from rnn_core import Dense
+        >>> Sequential([Dense(2, name="top")]).get_layer("top").units
+        2
         """
         for layer in self.layers:
             if layer.name == name:
@@ -79,7 +100,6 @@ class Model(Layer):
         raise ValueError(f"{self.name}: no layer {name!r}; there are {names}")
 
     def _children(self) -> Iterator[tuple[str, Layer | list[Layer]]]:
-        """Yield the layers."""
         yield "layers", self.layers
 
     def _is_stateful(self) -> bool:
@@ -87,7 +107,15 @@ class Model(Layer):
         return any(getattr(layer, "stateful", False) for layer in self._walk_layers())
 
     def reset_states(self) -> None:
-        """Reset the states of all stateful layers."""
+        """Set the states of all stateful layers that have any to zeros.
+
+        >>> from rnn_core import GRU
+        >>> model = Sequential([GRU(2, stateful=True)])
+        >>> output = model(np.ones((1, 3, 4)))
+        >>> model.reset_states()
+        >>> model.layers[0].states[0].tolist()
+        [[0.0, 0.0]]
+        """
         for layer in self._walk_layers():
             if isinstance(layer, RNN) and layer._has_states():
                 layer.reset_states()
@@ -119,13 +147,6 @@ class Model(Layer):
         return pack_like(self._inputs, arrays)
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """Return the outputs, in the structure the model was made with.
-
-        Args:
-            inputs: arrays in the structure of the model's inputs.
-            training: True puts dropout in effect.
-            mask: of the inputs, in the same structure.
-        """
         with Together():
             return self._run(inputs, mask, training)[0]
 
@@ -137,7 +158,6 @@ class Model(Layer):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> tuple[Any, Any]:
-        """Return the outputs and their masks; arguments as for `Layer`."""
         given = kwargs or {}
         training = given.get("training", training)
         with Together():
@@ -181,7 +201,7 @@ class Model(Layer):
         """Return the outputs for many rows, computed batch by batch on `get_num_threads` threads.
 
         Args:
-            x: arrays as for a call, of any number of rows.
+            x: arrays as for a call, ``(rows, ...)`` with any number of rows.
             batch_size: rows to a batch; chosen by the model's size if not given.
             progress: show a progress bar; needs tqdm.
             verbose: Keras's argument; it has no effect.
@@ -189,6 +209,11 @@ class Model(Layer):
         Raises:
             ValueError, TypeError: as for a call.
             ImportError: `progress` without tqdm.
+
+        >>> from rnn_core import Dense
+        >>> model = Sequential([Dense(1, kernel_initializer="ones")])
+        >>> model.predict([[1.0, 2.0], [3.0, 4.0]], batch_size=1).tolist()
+        [[3.0], [7.0]]
         """
         x = self._arrange(x)
         with Together():
@@ -197,7 +222,6 @@ class Model(Layer):
     # Shapes and masks
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the outputs' shapes for inputs of this shape."""
         shapes: dict[SymbolicTensor, Any] = {}
         given = input_shape if isinstance(input_shape, list) else [input_shape]
         if isinstance(input_shape, dict):
@@ -214,7 +238,6 @@ class Model(Layer):
         return found if isinstance(self._outputs, (list, tuple, dict)) else found[0]
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """Return the outputs' masks; computing them runs the model."""
         with Together(keep=False):
             return self._run(self._arrange(inputs), mask, None)[1]
 
@@ -230,6 +253,12 @@ class Model(Layer):
 
         Args:
             print_fn: takes each line.
+
+        >>> from rnn_core import Dense
+        >>> Sequential([Dense(2, name="top", input_shape=(3,))]).summary()
+        layer  class  output shape       weights
+        top    Dense  (?, 2)                   8
+        8 weights in all
         """
         rows = [("layer", "class", "output shape", "weights")]
         for layer, shape in self._output_shapes():
@@ -244,7 +273,6 @@ class Model(Layer):
     # Configuration
 
     def get_config(self) -> dict[str, Any]:
-        """Return the graph as Keras 3 writes it."""
         return _graph_config.to_config(
             self.name, self.layers, self._nodes, self._inputs, self._outputs
         )
@@ -253,7 +281,6 @@ class Model(Layer):
     def from_config(
         cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
     ) -> Model:
-        """Return a new model from a config of Keras 2 or 3; arguments as for `RNN.from_config`."""
         with known_objects(custom_objects):
             inputs, outputs, layers = _graph_config.from_config(config)
         trainable = config.get("trainable", True)
@@ -270,8 +297,11 @@ class Sequential(Model):
         layers: in order; the first may be an `Input`, or have `input_shape`.
         kwargs: as for `Layer`.
 
+    Call arguments, result and errors are those of `Model`: one array ``(batch, ...)`` as the first
+    layer takes it, one such as the last layer returns it.
+
     >>> from rnn_core import LSTM, Dense
-    >>> Sequential([LSTM(4), Dense(2, "softmax")]).predict(np.zeros((5, 7, 3))).shape
+    >>> Sequential([LSTM(4), Dense(2, "softmax")])(np.zeros((5, 7, 3))).shape
     (5, 2)
     """
 
@@ -286,8 +316,17 @@ class Sequential(Model):
     def add(self, layer: Any) -> None:
         """Put a layer at the end of the chain.
 
+        Args:
+            layer: the layer; an `Input` gives the shape of the model's inputs.
+
         Raises:
             TypeError: no layer.
+
+        >>> from rnn_core import Dense
+        >>> model = Sequential()
+        >>> model.add(Dense(2))
+        >>> model.compute_output_shape((None, 3))
+        (None, 2)
         """
         if isinstance(layer, SymbolicTensor):
             layer = layer.node.layer
@@ -305,20 +344,16 @@ class Sequential(Model):
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers, without the input."""
         return list(self._chain)
 
     @property
     def input_layers(self) -> list[InputLayer]:
-        """The input's layer, or none while its shape is open."""
         return [self._input] if self._input else []
 
     def _children(self) -> Iterator[tuple[str, Layer | list[Layer]]]:
-        """Yield the layers."""
         yield "layers", self.layers
 
     def build(self, input_shape: Any) -> None:
-        """Build each layer for the output of the one before."""
         if self._input is None:
             self._input = InputLayer(
                 batch_shape=(None,) * (len(input_shape) - 1) + input_shape[-1:]
@@ -349,13 +384,11 @@ class Sequential(Model):
         return inputs, mask
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the last layer's output shape."""
         for layer in self._chain:
             input_shape = layer.compute_output_shape(input_shape)
         return input_shape
 
     def _output_shapes(self) -> list[tuple[Layer, Any]]:
-        """Return each layer with its output's shape."""
         shape: Any = self._input.batch_shape if self._input else None
         rows = []
         for layer in self.layers:
@@ -364,14 +397,13 @@ class Sequential(Model):
         return rows
 
     def get_config(self) -> dict[str, Any]:
-        """Return the layers' configs in order."""
         layers: list[Layer] = [*self.input_layers, *self._chain]
         entries = [config_of(layer) for layer in layers]
         return {"name": self.name, "trainable": self.trainable, "layers": entries}
 
     @classmethod
     def from_config(cls, config: Any, custom_objects: dict[str, Any] | None = None) -> Sequential:
-        """Return a new model; the bare list of layers of early Keras is taken too."""
+        # Early Keras wrote the bare list of layers.
         config = {"layers": config} if isinstance(config, list) else config
         with known_objects(custom_objects):
             layers = [layer_from_config(entry) for entry in config["layers"]]

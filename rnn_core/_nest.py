@@ -51,7 +51,7 @@ class TensorShape:
     tuple ``(3, 4)`` would be two states.
 
     Args:
-        dims: a length for each axis, the batch left out; None for any.
+        dims: a length for each axis, the batch left out; None for any. One number is one axis.
 
     >>> shape = TensorShape((3, 4))
     >>> shape, shape.rank, shape[0], shape == (3, 4)
@@ -63,11 +63,19 @@ class TensorShape:
 
     @property
     def rank(self) -> int:
-        """The number of axes."""
+        """The number of axes.
+
+        >>> TensorShape((3, 4)).rank
+        2
+        """
         return len(self._dims)
 
     def as_list(self) -> list[int | None]:
-        """Return the lengths."""
+        """Return the lengths, None for any.
+
+        >>> TensorShape((None, 4)).as_list()
+        [None, 4]
+        """
         return list(self._dims)
 
     def __iter__(self) -> Iterator[int | None]:

@@ -55,16 +55,20 @@ class RNN(Stateful):
         constants: arrays passed on at every step to a cell that takes `constants`.
 
     Returns ``(batch, units)``, ``(batch, timesteps, units)`` with `return_sequences`, or a list
-    ``[output, *states]`` with `return_state`.
+    ``[output, *states]`` with `return_state`. A returned sequence has the inputs' mask, a last
+    output and states have none.
 
     Raises:
         ValueError: inputs, mask or states of another shape; no cell; constants that the cell
-            does not take; a stateful layer called with another batch size.
+            does not take; a stateful layer called with another batch size, or in a graph without
+            a batch size; `unroll` in a graph without timesteps.
         TypeError: inputs that are not real numbers.
 
     >>> layer = RNN([LSTMCell(4), LSTMCell(3)], return_sequences=True)
     >>> layer(np.zeros((2, 5, 6))).shape
     (2, 5, 3)
+    >>> RNN(LSTMCell(4), return_state=True).compute_output_shape((None, 7, 3))
+    [(None, 4), (None, 4), (None, 4)]
     """
 
     supports_masking = True
@@ -110,7 +114,6 @@ class RNN(Stateful):
         self._row_shapes: list[tuple[Any, ...]] | None = None
 
     def build(self, input_shape: Any) -> None:
-        """Build the cell for inputs ``(batch, timesteps, ...)``; a nested shape for nested ones."""
         if isinstance(input_shape, list) and not is_shape(input_shape):
             input_shape = input_shape[0]
         for shape in shapes_of(input_shape):
@@ -138,8 +141,8 @@ class RNN(Stateful):
         return (second, first) if self.time_major else (first, second)
 
     def _declare_batch(self, shape: Any) -> None:
-        """Take the batch size of an input shape as that of the states, if it is known."""
-        self._fixed_batch = self._lead(shape)[0] or self._fixed_batch
+        """Take the batch size of an input shape as that of the states, the first one that is known."""
+        self._fixed_batch = self._fixed_batch or self._lead(shape)[0]
 
     def _step_shape(self, shape: Any) -> tuple[Any, ...]:
         return (self._lead(shape)[0], *tuple(shape)[2:])
@@ -155,7 +158,6 @@ class RNN(Stateful):
         constants: Any = None,
         **kwargs: Any,
     ) -> Any:
-        """Return the output, or ``[output, *states]``; arguments as for the class."""
         inputs, given = call_arguments(self, inputs, mask, training, initial_state, constants)
         return super().__call__(inputs, **given, **kwargs)
 
@@ -175,7 +177,6 @@ class RNN(Stateful):
         initial_state: Any = None,
         constants: Any = None,
     ) -> Any:
-        """Return the output, or ``[output, *states]``; arguments as for the class."""
         output, states = self._scan(inputs, mask, training, initial_state, constants)
         return self._conclude(output, states)
 
@@ -313,7 +314,6 @@ class RNN(Stateful):
     # Shapes
 
     def _symbolic_shape(self, input_shape: Any, args: tuple[Any, ...]) -> Any:
-        """Return the outputs' shape in a graph, whose open lengths some options exclude."""
         batch, timesteps = self._lead(shapes_of(input_shape)[0])
         if self.unroll and timesteps is None:
             raise ValueError(
@@ -329,11 +329,6 @@ class RNN(Stateful):
         return super()._symbolic_shape(input_shape, args)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the output's shape, or a list with the states' shapes after it.
-
-        >>> RNN(LSTMCell(4), return_state=True).compute_output_shape((None, 7, 3))
-        [(None, 4), (None, 4), (None, 4)]
-        """
         batch, timesteps = self._lead(shapes_of(input_shape)[0])
         lead: tuple[Any, ...] = (batch,)
         if self.return_sequences:
@@ -346,7 +341,6 @@ class RNN(Stateful):
         return [*(outputs if isinstance(outputs, list) else [outputs]), *states]
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """Return the mask of a returned sequence, None for a last output and for states."""
         mask = first_mask(mask, inputs) if self.return_sequences else None
         if self.return_state:
             return [mask, *(None for _ in flatten(self.cell.state_size))]
@@ -355,7 +349,6 @@ class RNN(Stateful):
     # Configuration
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, the cell as ``{"class_name", "config"}``."""
         config = {**super().get_config(), **{key: getattr(self, key) for key in self.rnn_keys}}
         if self.num_constants:
             config["num_constants"] = self.num_constants
@@ -365,7 +358,7 @@ class RNN(Stateful):
     def from_config(
         cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
     ) -> Any:
-        """Return a new layer with a new cell.
+        """Return a new layer with a new cell, whose config is ``{"class_name", "config"}``.
 
         Args:
             config: as `get_config` returns it.

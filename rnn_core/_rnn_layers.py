@@ -31,7 +31,6 @@ class _CellLayer(RNN):
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, the cell's among them."""
         config = super().get_config()
         return {**config.pop("cell")["config"], **config}
 
@@ -39,17 +38,20 @@ class _CellLayer(RNN):
     def from_config(
         cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
     ) -> Any:
-        """Return a new layer with these constructor arguments; see `RNN.from_config`."""
         with known_objects(custom_objects):
             return cls(**config)
 
 
 class SimpleRNN(_CellLayer):
-    """A fully connected recurrent layer: `SimpleRNNCell` over a sequence.
+    """A layer of `SimpleRNNCell`: a fully connected recurrent network (Elman 1990).
 
     Args:
         units: size of the output.
         args, kwargs: the arguments of `SimpleRNNCell`, then those of `RNN`.
+
+    Call arguments, result and errors are those of `RNN`: inputs ``(batch, timesteps, features)``,
+    outputs ``(batch, units)``, or ``(batch, timesteps, units)`` with `return_sequences`. One
+    state, ``(batch, units)``.
 
     >>> import numpy as np
     >>> SimpleRNN(4, return_sequences=True)(np.zeros((2, 3, 5))).shape
@@ -60,11 +62,15 @@ class SimpleRNN(_CellLayer):
 
 
 class GRU(_CellLayer):
-    """A layer of gated recurrent units: `GRUCell` over a sequence.
+    """A layer of `GRUCell`: gated recurrent units (Cho et al. 2014).
 
     Args:
         units: size of the output.
         args, kwargs: the arguments of `GRUCell`, then those of `RNN`.
+
+    Call arguments, result and errors are those of `RNN`: inputs ``(batch, timesteps, features)``,
+    outputs ``(batch, units)``, or ``(batch, timesteps, units)`` with `return_sequences`. One
+    state, ``(batch, units)``.
 
     >>> import numpy as np
     >>> output, state = GRU(4, return_state=True)(np.zeros((2, 3, 5)))
@@ -76,11 +82,15 @@ class GRU(_CellLayer):
 
 
 class LSTM(_CellLayer):
-    """A layer of long short-term memory: `LSTMCell` over a sequence.
+    """A layer of `LSTMCell`: long short-term memory (Hochreiter and Schmidhuber 1997).
 
     Args:
         units: size of the output.
         args, kwargs: the arguments of `LSTMCell`, then those of `RNN`.
+
+    Call arguments, result and errors are those of `RNN`: inputs ``(batch, timesteps, features)``,
+    outputs ``(batch, units)``, or ``(batch, timesteps, units)`` with `return_sequences`. Two
+    states, h and c, each ``(batch, units)``.
 
     >>> import numpy as np
     >>> LSTM(4)(np.zeros((2, 3, 5)), mask=[[1, 1, 0], [0, 0, 0]]).shape

@@ -22,14 +22,17 @@ class StackedRNNCells(Layer):
             TensorFlow 1. Keras does not keep this in configs, so neither does this class.
 
     Call arguments are those of a cell: inputs ``(batch, features)``, and a list with an entry for
-    each cell: its state ``(batch, size)``, or a list of its states.
+    each cell: its state ``(batch, size)``, or a list of its states. Returns the last cell's output
+    ``(batch, units)`` and the new states, likewise.
 
     Raises:
         ValueError: something in `cells` is no cell.
 
     >>> from rnn_core import GRUCell, LSTMCell
-    >>> StackedRNNCells([LSTMCell(4), GRUCell(3)]).state_size
-    [[4, 4], 3]
+    >>> cell = StackedRNNCells([LSTMCell(4), GRUCell(3)])
+    >>> output, states = cell(np.zeros((2, 5)), cell.get_initial_state(batch_size=2))
+    >>> output.shape
+    (2, 3)
     """
 
     def __init__(
@@ -47,20 +50,28 @@ class StackedRNNCells(Layer):
 
     @property
     def state_size(self) -> list[Any]:
-        """The cells' state sizes, one entry a cell."""
+        """The cells' state sizes, one entry a cell.
+
+        >>> from rnn_core import GRUCell, LSTMCell
+        >>> StackedRNNCells([LSTMCell(4), GRUCell(3)]).state_size
+        [[4, 4], 3]
+        """
         return self._in_order(cell.state_size for cell in self.cells)
 
     @property
     def output_size(self) -> Any:
-        """The last cell's output size."""
+        """The last cell's output size.
+
+        >>> from rnn_core import GRUCell, LSTMCell
+        >>> StackedRNNCells([LSTMCell(4), GRUCell(3)]).output_size
+        3
+        """
         return _protocol.output_size_of(self.cells[-1])
 
     def _children(self) -> Any:
-        """Yield the cells that are layers."""
         yield "cells", [cell for cell in self.cells if isinstance(cell, Layer)]
 
     def build(self, input_shape: Any) -> None:
-        """Build each cell for the output of the one below."""
         batch = flatten(input_shape)[0]
         for cell in self.cells:
             _protocol.build_cell(cell, input_shape)
@@ -70,7 +81,22 @@ class StackedRNNCells(Layer):
     def get_initial_state(
         self, inputs: Any = None, batch_size: int | None = None, dtype: Any = None
     ) -> list[Any]:
-        """Return each cell's initial state; arguments as for `AbstractRNNCell`."""
+        """Return each cell's initial state, one entry a cell.
+
+        Args:
+            inputs: ``(batch, ...)``; its length stands in for `batch_size`.
+            batch_size: number of rows.
+            dtype: of the states; the stack's if not given.
+
+        Raises:
+            ValueError: neither `inputs` nor `batch_size` is given.
+
+        >>> from rnn_core import GRUCell, LSTMCell
+        >>> cell = StackedRNNCells([LSTMCell(4), GRUCell(3)])
+        >>> (h, c), state = cell.get_initial_state(batch_size=2)
+        >>> h.shape, c.shape, state.shape
+        ((2, 4), (2, 4), (2, 3))
+        """
         if inputs is not None:
             batch_size = np.shape(inputs)[0]
         if batch_size is None:
@@ -83,7 +109,6 @@ class StackedRNNCells(Layer):
     def call(
         self, inputs: Any, states: Any, training: bool | None = None, constants: Any = None
     ) -> tuple[Any, Any]:
-        """Return the last cell's output and each cell's new states."""
         return self._bind(training, constants)(inputs, states)
 
     def _bind(self, training: bool | None, constants: Any) -> _protocol.Step:
@@ -109,20 +134,27 @@ class StackedRNNCells(Layer):
         return step_all
 
     def reset_dropout_mask(self) -> None:
-        """Have each cell draw new dropout masks."""
+        """Have each cell draw new dropout masks at its next training step.
+
+        >>> from rnn_core import GRUCell
+        >>> cell = StackedRNNCells([GRUCell(2, dropout=0.5, seed=1)])
+        >>> x, states = np.ones((1, 64)), [np.zeros((1, 2))]
+        >>> first, same = (cell(x, states, training=True)[0].tolist() for _ in range(2))
+        >>> cell.reset_dropout_mask()
+        >>> first == same, first == cell(x, states, training=True)[0].tolist()
+        (True, False)
+        """
         for cell in self.cells:
             if hasattr(cell, "reset_dropout_mask"):
                 cell.reset_dropout_mask()
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
         return {**super().get_config(), "cells": [config_of(cell) for cell in self.cells]}
 
     @classmethod
     def from_config(
         cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
     ) -> StackedRNNCells:
-        """Return a stack of new cells; arguments as for `RNN.from_config`."""
         with known_objects(custom_objects):
             config = dict(config)
             return cls([layer_from_config(cell) for cell in config.pop("cells")], **config)

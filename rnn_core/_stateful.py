@@ -111,7 +111,16 @@ class Stateful(Layer):
     def states(self) -> list[Any]:
         """The recorded states of a stateful layer; None for each before the first call.
 
-        The arrays are the layer's own, which the next call changes: `reset_states` sets them.
+        Each is ``(batch, size)``. The arrays are the layer's own, which the next call changes:
+        `reset_states` sets them.
+
+        >>> from rnn_core import GRU
+        >>> layer = GRU(4, stateful=True)
+        >>> layer.states
+        [None]
+        >>> output = layer(np.zeros((2, 3, 5)))
+        >>> layer.states[0].shape, np.array_equal(layer.states[0], output)
+        ((2, 4), True)
         """
         if self._buffers is not None and self._buffers.live:
             recorded: list[Any] = self._buffers.states
@@ -132,8 +141,8 @@ class Stateful(Layer):
         >>> from rnn_core import RNN, GRUCell
         >>> layer = RNN(GRUCell(4), stateful=True, batch_input_shape=(2, None, 3))
         >>> layer.reset_states(np.ones((2, 4)))
-        >>> layer.states[0].sum()
-        np.float32(8.0)
+        >>> layer.states[0].tolist()
+        [[1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0]]
         """
         self._set_states(self._states_after_reset(states))
 

@@ -41,6 +41,9 @@ def get_num_threads() -> int:
     It is what `set_num_threads` set, else the environment's RNN_CORE_NUM_THREADS, else the cores
     this process may use.
 
+    Raises:
+        ValueError: the environment's is no number from 1.
+
     >>> get_num_threads() >= 1
     True
     """
@@ -55,11 +58,17 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(threads: int | None) -> None:
-    """Set the number of threads that `predict` uses; None goes back to the default.
+    """Set the number of threads that `predict` uses.
+
+    Args:
+        threads: from 1; None goes back to the default.
 
     Raises:
         ValueError: a number below 1.
 
+    >>> set_num_threads(2)
+    >>> get_num_threads()
+    2
     >>> set_num_threads(None)
     """
     global _num_threads

@@ -75,7 +75,7 @@ def epsilon() -> float:
 
 
 def zeros(shape: Any, dtype: Any = None) -> Array:
-    """Return zeros of a shape such as ``(batch, units)``.
+    """Return zeros of a shape such as ``(batch, units)``, in `floatx` if no dtype is given.
 
     >>> zeros((2,))
     array([0., 0.], dtype=float32)
@@ -84,7 +84,7 @@ def zeros(shape: Any, dtype: Any = None) -> Array:
 
 
 def ones(shape: Any, dtype: Any = None) -> Array:
-    """Return ones of a shape such as ``(batch, units)``.
+    """Return ones of a shape such as ``(batch, units)``, in `floatx` if no dtype is given.
 
     >>> ones((2,))
     array([1., 1.], dtype=float32)
@@ -98,6 +98,11 @@ def dot(x: Any, y: Any) -> Array:
     Args:
         x: ``(..., features)``.
         y: ``(features, units)``, or ``(..., features, units)``.
+
+    Returns ``(..., units)``.
+
+    Raises:
+        ValueError: other features in `y` than in `x`.
 
     >>> dot(np.ones((2, 5, 3)), np.ones((3, 4))).shape
     (2, 5, 4)
@@ -139,6 +144,9 @@ def cast(x: Any, dtype: Any) -> Array:
 def concatenate(tensors: Any, axis: int = -1) -> Array:
     """Return arrays ``(batch, ..., units)`` joined along an axis, the last if not given.
 
+    Raises:
+        ValueError: arrays that differ on another axis.
+
     >>> concatenate([np.ones((2, 3)), np.ones((2, 4))]).shape
     (2, 7)
     """
@@ -146,7 +154,7 @@ def concatenate(tensors: Any, axis: int = -1) -> Array:
 
 
 def expand_dims(x: Any, axis: int = -1) -> Array:
-    """Return `x` with an axis of length 1 more, the last if not given.
+    """Return `x` ``(batch, ...)`` with an axis of length 1 more, the last if not given.
 
     >>> expand_dims(np.ones((2, 3))).shape
     (2, 3, 1)
@@ -155,7 +163,7 @@ def expand_dims(x: Any, axis: int = -1) -> Array:
 
 
 def permute_dimensions(x: Any, pattern: Any) -> Array:
-    """Return `x` with its axes in the order of `pattern`.
+    """Return `x` ``(batch, ...)`` with its axes in the order of `pattern`.
 
     >>> permute_dimensions(np.ones((2, 3, 4)), (1, 0, 2)).shape
     (3, 2, 4)
@@ -164,7 +172,7 @@ def permute_dimensions(x: Any, pattern: Any) -> Array:
 
 
 def softmax(x: Any, axis: int = -1) -> Array:
-    """Return exp(x) over its sum along an axis, the last if not given.
+    """Return exp(x) over its sum along an axis, the last of ``(batch, units)`` if not given.
 
     >>> softmax(np.zeros((1, 4)))
     array([[0.25, 0.25, 0.25, 0.25]])

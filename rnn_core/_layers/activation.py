@@ -13,11 +13,16 @@ from rnn_core._typing import Array
 
 
 class Activation(Layer):
-    """Applies an activation.
+    """Applies an activation, value by value; softmax goes over the last axis.
 
     Args:
         activation: a name or a callable.
         kwargs: as for `Layer`.
+
+    Inputs ``(batch, ...)``, outputs of the same shape.
+
+    Raises:
+        ValueError: an unknown activation.
 
     >>> Activation("relu")(np.array([-1.0, 2.0]))
     array([0., 2.], dtype=float32)
@@ -31,7 +36,6 @@ class Activation(Layer):
         self.activation = activation_of(activation)
 
     def call(self, inputs: Any) -> Any:
-        """Return the activation of the inputs."""
         return self.activation(inputs)
 
 
@@ -43,6 +47,8 @@ class ReLU(Layer):
         negative_slope: slope below the threshold.
         threshold: where the line begins.
         kwargs: as for `Layer`.
+
+    Inputs ``(batch, ...)``, outputs of the same shape.
 
     >>> ReLU(max_value=1.0)(np.array([-1.0, 2.0]))
     array([0., 1.], dtype=float32)
@@ -64,7 +70,6 @@ class ReLU(Layer):
         self.threshold = threshold
 
     def call(self, inputs: Any) -> Any:
-        """Return the rectified inputs."""
         real = inputs.dtype.type
         below: Any = real(0)
         if self.negative_slope:
@@ -74,11 +79,13 @@ class ReLU(Layer):
 
 
 class LeakyReLU(Layer):
-    """X where positive, a multiple of it elsewhere.
+    """Returns x where it is positive, a multiple of it elsewhere (Maas et al. 2013).
 
     Args:
         negative_slope: the multiple; Keras 2 calls it ``alpha``.
         kwargs: as for `Layer`.
+
+    Inputs ``(batch, ...)``, outputs of the same shape.
 
     >>> LeakyReLU(0.5)(np.array([-1.0, 2.0]))
     array([-0.5,  2. ], dtype=float32)
@@ -93,17 +100,19 @@ class LeakyReLU(Layer):
         self.negative_slope = float(negative_slope)
 
     def call(self, inputs: Any) -> Any:
-        """Return the inputs with negative ones scaled."""
         return np.where(inputs < 0, inputs.dtype.type(self.negative_slope) * inputs, inputs)
 
 
 class PReLU(Layer):
-    """X where positive, a learned multiple of it elsewhere.
+    """Returns x where it is positive, a learned multiple of it elsewhere (He et al. 2015).
 
     Args:
         alpha_initializer: a name or a config.
-        shared_axes: axes along which all share a multiple.
+        shared_axes: axes along which all share a multiple, counted with the batch.
         kwargs: as for `Layer`.
+
+    Weights: alpha, of a row's shape, 1 on shared axes: ``(timesteps, features)`` for inputs
+    ``(batch, timesteps, features)``. Outputs have the inputs' shape.
 
     >>> PReLU(alpha_initializer="ones")(np.array([[-1.0, 2.0]]))
     array([[-1.,  2.]], dtype=float32)
@@ -122,25 +131,25 @@ class PReLU(Layer):
         )
 
     def build(self, input_shape: Any) -> None:
-        """Make alpha, of the inputs' shape without the batch, 1 on shared axes."""
         shared = self.shared_axes or ()
         shape = [1 if axis in shared else n for axis, n in enumerate(input_shape)][1:]
         self.alpha = self.add_weight(shape, self.alpha_initializer, name="alpha")
 
     def call(self, inputs: Any) -> Any:
-        """Return the inputs with negative ones scaled."""
         return np.where(inputs < 0, self.alpha * inputs, inputs)
 
 
 class ELU(Layer):
-    """X where positive, alpha (e^x - 1) elsewhere.
+    """Returns x where it is positive, alpha (e^x - 1) elsewhere (Clevert et al. 2016).
 
     Args:
         alpha: the scale.
         kwargs: as for `Layer`.
 
-    >>> ELU()(np.array([0.0, 2.0]))
-    array([0., 2.], dtype=float32)
+    Inputs ``(batch, ...)``, outputs of the same shape.
+
+    >>> ELU(alpha=2.0)(np.array([-np.inf, 0.0, 2.0]))
+    array([-2.,  0.,  2.], dtype=float32)
     """
 
     supports_masking = True
@@ -151,7 +160,6 @@ class ELU(Layer):
         self.alpha = float(alpha)
 
     def call(self, inputs: Any) -> Any:
-        """Return the inputs with negative ones bent."""
         y = _activations.get("elu")(inputs)
         return np.where(inputs < 0, inputs.dtype.type(self.alpha) * y, inputs)
 
@@ -163,7 +171,8 @@ class Softmax(Layer):
         axis: along which the sum goes; the last, or a list of axes.
         kwargs: as for `Layer`.
 
-    Masked values get no share.
+    Inputs ``(batch, ...)``, outputs of the same shape. Call argument `mask`: boolean, of the
+    inputs' first axes; masked values get no share.
 
     >>> Softmax()(np.array([[0.0, 0.0]]))
     array([[0.5, 0.5]], dtype=float32)
@@ -177,7 +186,6 @@ class Softmax(Layer):
         self.axis = axis
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
-        """Return the shares."""
         axes = tuple(int(a) for a in np.atleast_1d(self.axis))
         if mask is not None:
             large = inputs.dtype.type(3e38 if inputs.itemsize == 4 else 1e300)

@@ -31,6 +31,10 @@ class Conv1D(Layer):
     Weights: kernel ``(kernel_size, features / groups, filters)``, bias ``(filters,)``. Inputs
     ``(batch, timesteps, features)``, outputs ``(batch, windows, filters)``.
 
+    Raises:
+        ValueError: a number below 1; an unknown padding, data format, activation or initializer;
+            features or filters that are no multiple of `groups`; inputs of another shape.
+
     >>> import numpy as np
     >>> Conv1D(4, 3, padding="same")(np.zeros((2, 5, 3))).shape
     (2, 5, 4)
@@ -90,7 +94,6 @@ class Conv1D(Layer):
         return (batch, *(rest if self.data_format == "channels_last" else rest[::-1]))
 
     def build(self, input_shape: Any) -> None:
-        """Make kernel and bias."""
         features = self._swapped(input_shape)[-1]
         if features is None or features % self.groups or self.filters % self.groups:
             raise ValueError(
@@ -107,7 +110,6 @@ class Conv1D(Layer):
             self.bias = self.add_weight((self.filters,), self.bias_initializer, name="bias")
 
     def call(self, inputs: Any) -> Any:
-        """Return ``(batch, windows, filters)``."""
         x = inputs.transpose(self._swapped(range(3)))
         strides, dilation_rate = (self.strides,), (self.dilation_rate,)
         y = convolve(x, self.kernel, strides, self.padding, dilation_rate, self.groups)
@@ -116,11 +118,9 @@ class Conv1D(Layer):
         return self.activation(y.transpose(self._swapped(range(3))))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return ``(batch, windows, filters)``."""
         batch, steps, _ = self._swapped(input_shape)
         windows = output_steps(steps, self._window, self.strides, self.padding)
         return self._swapped((batch, windows, self.filters))
 
     def _flops_per_step(self) -> int:
-        """Return two operations for each weight of the kernel."""
         return 2 * self.kernel.size

@@ -20,10 +20,12 @@ class Dense(Layer):
         kernel_initializer, bias_initializer: names or configs.
         kwargs: as for `Layer`.
 
-    Weights: kernel ``(features, units)``, bias ``(units,)``. Inputs ``(batch, ..., features)``.
+    Weights: kernel ``(features, units)``, bias ``(units,)``. Inputs ``(batch, ..., features)``,
+    outputs ``(batch, ..., units)``.
 
     Raises:
-        ValueError: units below 1; inputs of fewer than 2 axes or of other features.
+        ValueError: units below 1; an unknown activation or initializer; inputs of fewer than 2
+            axes or of other features.
 
     >>> import numpy as np
     >>> Dense(3, "softmax")(np.zeros((2, 4))).shape
@@ -53,7 +55,6 @@ class Dense(Layer):
         self.bias: Array | None = None
 
     def build(self, input_shape: Any) -> None:
-        """Make kernel and bias for inputs ``(..., features)``."""
         if len(input_shape) < 2 or input_shape[-1] is None:
             raise ValueError(
                 f"{self.name}: inputs have shape {input_shape}, expected (batch, ..., features)"
@@ -66,7 +67,6 @@ class Dense(Layer):
             self.bias = self.add_weight((self.units,), self.bias_initializer, name="bias")
 
     def call(self, inputs: Any) -> Any:
-        """Return ``(batch, ..., units)``."""
         # One product over all rows: a product per row of axes before the last is slow in NumPy.
         flat = inputs.reshape(-1, inputs.shape[-1]) @ self.kernel
         if self.bias is not None:
@@ -77,9 +77,7 @@ class Dense(Layer):
         self._check_features(inputs)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the inputs' shape with `units` for the last axis."""
         return (*input_shape[:-1], self.units)
 
     def _flops_per_step(self) -> int:
-        """Return two operations for each weight of the kernel."""
         return 2 * self.kernel.size

@@ -8,13 +8,7 @@ from rnn_core._layer import Layer
 
 
 class _Identity(Layer):
-    """Returns its inputs.
-
-    Args:
-        rate: kept in the config; dropout layers act in training, which this engine does not do.
-        seed: kept in the config.
-        kwargs: as for `Layer`.
-    """
+    """Returns its inputs: what layers that drop or noise in training have in common."""
 
     supports_masking = True
     config_keys: ClassVar[tuple[str, ...]] = ("rate", "seed")
@@ -28,35 +22,95 @@ class _Identity(Layer):
         self.seed = seed
 
     def call(self, inputs: Any) -> Any:
-        """Return `inputs`."""
         return inputs
 
 
 class Dropout(_Identity):
-    __doc__ = _Identity.__doc__
+    """Drops values in training (Srivastava et al. 2014); returns its inputs here.
+
+    Args:
+        rate: from 0 to 1; kept in the config.
+        seed: kept in the config.
+        kwargs: as for `Layer`, and `noise_shape`, kept in the config.
+
+    Inputs ``(batch, ...)``, outputs of the same shape.
+
+    Raises:
+        ValueError: a rate below 0 or above 1.
+
+    >>> Dropout(0.5)([[1.0, 2.0]]).tolist()
+    [[1.0, 2.0]]
+    """
 
     config_keys = ("rate", "seed", "noise_shape")
 
 
 class SpatialDropout1D(_Identity):
-    __doc__ = _Identity.__doc__
+    """Drops features over all steps in training (Tompson et al. 2015); returns its inputs here.
+
+    Args:
+        rate: from 0 to 1; kept in the config.
+        seed: kept in the config.
+        kwargs: as for `Layer`.
+
+    Inputs ``(batch, timesteps, features)``, outputs of the same shape.
+
+    Raises:
+        ValueError: a rate below 0 or above 1.
+
+    >>> SpatialDropout1D(0.5)([[[1.0, 2.0]]]).tolist()
+    [[[1.0, 2.0]]]
+    """
 
 
 class AlphaDropout(_Identity):
-    __doc__ = _Identity.__doc__
+    """Drops values in training, to a mean that stays (Klambauer et al. 2017); returns its inputs.
+
+    Args:
+        rate: from 0 to 1; kept in the config.
+        seed: kept in the config.
+        kwargs: as for `Layer`.
+
+    Inputs ``(batch, ...)``, outputs of the same shape.
+
+    Raises:
+        ValueError: a rate below 0 or above 1.
+
+    >>> AlphaDropout(0.5)([[1.0, 2.0]]).tolist()
+    [[1.0, 2.0]]
+    """
 
 
 class GaussianDropout(_Identity):
-    __doc__ = _Identity.__doc__
+    """Multiplies with Gaussian noise in training (Srivastava et al. 2014); returns its inputs here.
+
+    Args:
+        rate: from 0 to 1; kept in the config.
+        seed: kept in the config.
+        kwargs: as for `Layer`.
+
+    Inputs ``(batch, ...)``, outputs of the same shape.
+
+    Raises:
+        ValueError: a rate below 0 or above 1.
+
+    >>> GaussianDropout(0.5)([[1.0, 2.0]]).tolist()
+    [[1.0, 2.0]]
+    """
 
 
 class GaussianNoise(Layer):
-    """Returns its inputs.
+    """Adds noise in training; returns its inputs here.
 
     Args:
-        stddev: kept in the config; noise is for training, which this engine does not do.
+        stddev: kept in the config.
         seed: kept in the config.
         kwargs: as for `Layer`.
+
+    Inputs ``(batch, ...)``, outputs of the same shape.
+
+    >>> GaussianNoise(0.5)([[1.0, 2.0]]).tolist()
+    [[1.0, 2.0]]
     """
 
     supports_masking = True
@@ -68,16 +122,20 @@ class GaussianNoise(Layer):
         self.seed = seed
 
     def call(self, inputs: Any) -> Any:
-        """Return `inputs`."""
         return inputs
 
 
 class ActivityRegularization(Layer):
-    """Returns its inputs.
+    """Penalizes values in training; returns its inputs here.
 
     Args:
-        l1, l2: kept in the config; penalties are for training.
+        l1, l2: kept in the config.
         kwargs: as for `Layer`.
+
+    Inputs ``(batch, ...)``, outputs of the same shape.
+
+    >>> ActivityRegularization(l2=0.1)([[1.0, 2.0]]).tolist()
+    [[1.0, 2.0]]
     """
 
     supports_masking = True
@@ -89,5 +147,4 @@ class ActivityRegularization(Layer):
         self.l2 = l2
 
     def call(self, inputs: Any) -> Any:
-        """Return `inputs`."""
         return inputs

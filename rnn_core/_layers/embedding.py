@@ -18,14 +18,17 @@ class Embedding(Layer):
         input_dim: number of rows; ids are 0 to ``input_dim - 1``.
         output_dim: length of a row.
         embeddings_initializer: a name or a config.
-        mask_zero: mask the steps whose id is 0.
+        mask_zero: mask the steps whose id is 0; the mask has the ids' shape.
+        input_length: the number of steps, if it is fixed.
         kwargs: as for `Layer`.
 
-    Inputs: whole numbers of any shape and of any numeric dtype. Outputs: one axis more,
-    ``(batch, timesteps, output_dim)`` for ids ``(batch, timesteps)``.
+    Weights: embeddings ``(input_dim, output_dim)``. Inputs: whole numbers of any shape and of any
+    numeric dtype. Outputs: one axis more, ``(batch, timesteps, output_dim)`` for ids
+    ``(batch, timesteps)``.
 
     Raises:
-        ValueError: an id that is no whole number, or outside the table.
+        ValueError: `input_dim` or `output_dim` below 1; an id that is no whole number, or outside
+            the table.
         TypeError: ids that are not numbers.
 
     >>> Embedding(10, 4)([[1, 2, 0]]).shape
@@ -57,7 +60,6 @@ class Embedding(Layer):
         self.mask_zero = mask_zero
 
     def build(self, input_shape: Any) -> None:
-        """Make embeddings ``(input_dim, output_dim)``."""
         self.embeddings = self.add_weight(
             (self.input_dim, self.output_dim), self.embeddings_initializer, name="embeddings"
         )
@@ -83,14 +85,11 @@ class Embedding(Layer):
             raise ValueError(f"{self.name}: id at {place} is {ids[place]}, expected {expected}")
 
     def call(self, inputs: Any) -> Array:
-        """Return the rows of the ids."""
         vectors: Array = self.embeddings.take(inputs, axis=0)
         return vectors
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the inputs' shape with `output_dim` after it."""
         return (*input_shape, self.output_dim)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """Return where ids are not 0 with `mask_zero`, else None."""
         return np.not_equal(inputs, 0) if self.mask_zero else None

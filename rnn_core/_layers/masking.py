@@ -17,6 +17,9 @@ class Masking(Layer):
         mask_value: the value.
         kwargs: as for `Layer`.
 
+    Inputs ``(batch, timesteps, features)``, outputs of the same shape. The mask
+    ``(batch, timesteps)`` is True where any feature differs from the value.
+
     >>> Masking(-1.0)([[[1.0, -1.0], [-1.0, -1.0]]])
     array([[[ 1., -1.],
             [ 0.,  0.]]], dtype=float32)
@@ -30,12 +33,10 @@ class Masking(Layer):
         self.mask_value = mask_value
 
     def call(self, inputs: Any) -> Array:
-        """Return the inputs, zero where masked."""
         kept: Array = np.where(self.compute_mask(inputs)[..., None], inputs, 0)
         return kept.astype(inputs.dtype, copy=False)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Array:
-        """Return where any feature differs from the value, ``(batch, timesteps)``."""
         # Keras compares what it computes with: the inputs cast to the layer's dtype.
         value: Array = np.any(np.not_equal(self._cast(inputs), self.mask_value), axis=-1)
         return value

@@ -13,14 +13,7 @@ from rnn_core._typing import Array
 
 
 class _Merge(Layer):
-    """Combines a list of inputs, which broadcast: missing axes count as 1 after the batch's.
-
-    Args:
-        keras_version: whose rule for masks. 3: a step counts if it does in any input, and Multiply,
-            Maximum and Minimum leave out inputs where they are masked; no mask comes out unless all
-            inputs have one. 2: a step counts if it does in all inputs that have a mask.
-        kwargs: as for `Layer`.
-    """
+    """Combines a list of inputs; see `Add`."""
 
     supports_masking = True
     config_keys: ClassVar[tuple[str, ...]] = ("keras_version",)
@@ -39,7 +32,6 @@ class _Merge(Layer):
         self.compute_output_shape([x.shape for x in inputs])
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
-        """Return the combination."""
         axes = max(x.ndim for x in inputs)
         inputs = [x.reshape(_widened(x.shape, axes)) for x in inputs]
         masks: list[Any] = [None] * len(inputs)
@@ -51,7 +43,6 @@ class _Merge(Layer):
         raise NotImplementedError
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the shape that the inputs broadcast to."""
         axes = max(len(shape) for shape in input_shape)
         try:
             return reduce(broadcast, (_widened(shape, axes) for shape in input_shape))
@@ -62,7 +53,6 @@ class _Merge(Layer):
             ) from None
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """Return the mask by the rule of `keras_version`."""
         present = [m for m in mask or [] if m is not None]
         if self.keras_version == 2:
             return reduce(np.logical_and, present) if present else None
@@ -92,8 +82,20 @@ def broadcast(a: Any, b: Any) -> tuple[Any, ...]:
 class Add(_Merge):
     """The sum of the inputs.
 
-    >>> Add()([np.ones(2), np.ones(2)])
-    array([2., 2.], dtype=float32)
+    Args:
+        keras_version: whose rule for masks. 3: a step counts if it does in any input, and Multiply,
+            Maximum and Minimum leave out inputs where they are masked; no mask comes out unless all
+            inputs have one. 2: a step counts if it does in all inputs that have a mask.
+        kwargs: as for `Layer`.
+
+    Inputs: a list of arrays ``(batch, ...)``, which broadcast: missing axes count as 1 after the
+    batch's. Outputs: of the shape they broadcast to.
+
+    Raises:
+        ValueError: inputs that are no list, or do not broadcast.
+
+    >>> Add()([np.ones((1, 2)), np.array([[1.0, 3.0]])]).tolist()
+    [[2.0, 4.0]]
     """
 
     def _combine(self, inputs: list[Array], masks: list[Any]) -> Any:
@@ -103,8 +105,13 @@ class Add(_Merge):
 class Subtract(_Merge):
     """The first of two inputs less the second.
 
-    >>> Subtract()([np.ones(2), np.ones(2)])
-    array([0., 0.], dtype=float32)
+    Arguments, inputs ``(batch, ...)``, outputs and errors are those of `Add`.
+
+    Raises:
+        ValueError: another number of inputs than 2.
+
+    >>> Subtract()([np.ones((1, 2)), np.array([[1.0, 3.0]])]).tolist()
+    [[0.0, -2.0]]
     """
 
     def _combine(self, inputs: list[Array], masks: list[Any]) -> Any:
@@ -116,8 +123,10 @@ class Subtract(_Merge):
 class Average(_Merge):
     """The mean of the inputs.
 
-    >>> Average()([np.zeros(2), np.ones(2)])
-    array([0.5, 0.5], dtype=float32)
+    Arguments, inputs ``(batch, ...)``, outputs and errors are those of `Add`.
+
+    >>> Average()([np.ones((1, 2)), np.array([[1.0, 3.0]])]).tolist()
+    [[1.0, 2.0]]
     """
 
     def _combine(self, inputs: list[Array], masks: list[Any]) -> Any:
@@ -127,8 +136,10 @@ class Average(_Merge):
 class Multiply(_Merge):
     """The product of the inputs.
 
-    >>> Multiply()([np.full(2, 3.0), np.full(2, 2.0)])
-    array([6., 6.], dtype=float32)
+    Arguments, inputs ``(batch, ...)``, outputs and errors are those of `Add`.
+
+    >>> Multiply()([np.ones((1, 2)), np.array([[1.0, 3.0]])]).tolist()
+    [[1.0, 3.0]]
     """
 
     def _combine(self, inputs: list[Array], masks: list[Any]) -> Any:
@@ -161,8 +172,10 @@ class _Extreme(_Merge):
 class Maximum(_Extreme):
     """The largest of the inputs.
 
-    >>> Maximum()([np.zeros(2), np.ones(2)])
-    array([1., 1.], dtype=float32)
+    Arguments, inputs ``(batch, ...)``, outputs and errors are those of `Add`.
+
+    >>> Maximum()([np.ones((1, 2)), np.array([[1.0, 3.0]])]).tolist()
+    [[1.0, 3.0]]
     """
 
     choose = np.maximum
@@ -171,8 +184,10 @@ class Maximum(_Extreme):
 class Minimum(_Extreme):
     """The smallest of the inputs.
 
-    >>> Minimum()([np.zeros(2), np.ones(2)])
-    array([0., 0.], dtype=float32)
+    Arguments, inputs ``(batch, ...)``, outputs and errors are those of `Add`.
+
+    >>> Minimum()([np.ones((1, 2)), np.array([[1.0, 3.0]])]).tolist()
+    [[1.0, 1.0]]
     """
 
     choose = np.minimum
@@ -184,8 +199,14 @@ class Concatenate(_Merge):
     Args:
         axis: the axis.
         keras_version: whose rule for masks along the features: 3, a step counts if it does in any
-            input; 2, if it does in all.
+            input; 2, if it does in all. The steps of an input without a mask all count.
         kwargs: as for `Layer`.
+
+    Inputs: a list of arrays ``(batch, ..., features)`` of equal shapes but for the axis, whose
+    lengths add up in the output's.
+
+    Raises:
+        ValueError: inputs that are no list, or differ on another axis.
 
     >>> Concatenate()([np.zeros((1, 2)), np.zeros((1, 3))]).shape
     (1, 5)
@@ -198,11 +219,9 @@ class Concatenate(_Merge):
         self.axis = axis
 
     def call(self, inputs: Any) -> Any:  # type: ignore[override]
-        """Return the concatenation."""
         return np.concatenate(inputs, axis=self.axis)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the common shape with the axis' lengths added up."""
         shapes = [list(shape) for shape in input_shape]
         lengths = [shape.pop(self.axis) for shape in shapes]
         common = shapes[0]
@@ -220,7 +239,6 @@ class Concatenate(_Merge):
         return (*common[:axis], total, *common[axis:])
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """Return the masks joined along the axis; steps of an input without one all count."""
         if mask is None or all(m is None for m in mask):
             return None
         masks = [

@@ -14,6 +14,8 @@ from rnn_core._typing import Array
 class BatchNormalization(Layer):
     """gamma (x - moving_mean) / sqrt(moving_variance + epsilon) + beta.
 
+    See Ioffe and Szegedy 2015.
+
     Args:
         axis: the features' axis.
         momentum: kept in the config.
@@ -23,10 +25,15 @@ class BatchNormalization(Layer):
         moving_variance_initializer: names or configs.
         kwargs: as for `Layer`.
 
-    Weights: gamma, beta, moving_mean, moving_variance, each ``(features,)``.
+    Weights: gamma, beta, moving_mean, moving_variance, each ``(features,)``. Inputs
+    ``(batch, ..., features)``, outputs of the same shape.
 
-    >>> BatchNormalization(epsilon=0.0)(np.array([[1.0, 2.0]]))
-    array([[1., 2.]], dtype=float32)
+    Raises:
+        ValueError: inputs of other features; ``renorm=True``.
+
+    >>> layer = BatchNormalization(epsilon=0.0, moving_mean_initializer="ones")
+    >>> layer(np.array([[1.0, 2.0]]))
+    array([[0., 1.]], dtype=float32)
     """
 
     supports_masking = True
@@ -72,7 +79,6 @@ class BatchNormalization(Layer):
         self._affine: tuple[Array, Array] | None = None
 
     def build(self, input_shape: Any) -> None:
-        """Make the four weights, or fewer."""
         shape = (input_shape[self.axis],)
         if self.scale:
             self.gamma = self.add_weight(shape, self.gamma_initializer, name="gamma")
@@ -86,7 +92,6 @@ class BatchNormalization(Layer):
         )
 
     def _weights_changed(self) -> None:
-        """Drop the combined scale and shift."""
         super()._weights_changed()
         self._affine = None
 
@@ -100,7 +105,6 @@ class BatchNormalization(Layer):
         return self._affine
 
     def call(self, inputs: Any) -> Any:
-        """Return the normalized inputs."""
         shape = [1] * inputs.ndim
         shape[self.axis] = -1
         scale, shift = self._scale_and_shift()
@@ -120,10 +124,11 @@ class LayerNormalization(Layer):
         epsilon: added to the variance.
         center, scale: whether there are beta and gamma.
         beta_initializer, gamma_initializer: names or configs.
-        rms_scaling: divide by the root of the variance only.
+        rms_scaling: gamma x / sqrt(variance + epsilon), without beta.
         kwargs: as for `Layer`.
 
-    Weights: gamma, beta, of the axes' lengths.
+    Weights: gamma, beta, of the axes' lengths: ``(features,)``. Inputs ``(batch, ..., features)``,
+    outputs of the same shape.
 
     >>> LayerNormalization(epsilon=0.0)(np.array([[1.0, 3.0]]))
     array([[-1.,  1.]], dtype=float32)
@@ -161,7 +166,6 @@ class LayerNormalization(Layer):
         self.rms_scaling = rms_scaling
 
     def build(self, input_shape: Any) -> None:
-        """Make gamma and beta, or fewer."""
         shape = tuple(input_shape[int(axis)] for axis in np.atleast_1d(self.axis))
         if self.scale or self.rms_scaling:
             self.gamma = self.add_weight(shape, self.gamma_initializer, name="gamma")
@@ -169,7 +173,6 @@ class LayerNormalization(Layer):
             self.beta = self.add_weight(shape, self.beta_initializer, name="beta")
 
     def call(self, inputs: Any) -> Any:
-        """Return the normalized inputs."""
         axes = tuple(int(a) % inputs.ndim for a in np.atleast_1d(self.axis))
         shape = [n if axis in axes else 1 for axis, n in enumerate(inputs.shape)]
         variance = inputs.var(axis=axes, keepdims=True)

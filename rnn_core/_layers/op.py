@@ -98,11 +98,9 @@ class Operation(Layer):
         return inputs
 
     def call(self, *inputs: Any) -> Any:
-        """Return the function of the inputs."""
         return _OPERATIONS[self.function][0](*inputs, **self.arguments)
 
     def _symbolic_shape(self, input_shape: Any, args: tuple[Any, ...]) -> Any:
-        """Return the shape of the function of tensors, further ones among `args`."""
         shapes = input_shape if isinstance(input_shape, list) else [input_shape]
         shapes = [*shapes, *(a.shape for a in args if isinstance(a, SymbolicTensor))]
         arguments = {key: value for key, value in self.arguments.items() if key != "dtype"}

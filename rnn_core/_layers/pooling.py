@@ -12,16 +12,7 @@ from rnn_core._typing import Array
 
 
 class _Pooling1D(Layer):
-    """A window over the steps.
-
-    Args:
-        pool_size: steps in a window.
-        strides: steps from one window to the next; `pool_size` if not given.
-        padding: ``"valid"`` or ``"same"``.
-        kwargs: as for `Layer`.
-
-    Inputs ``(batch, timesteps, features)``, outputs ``(batch, windows, features)``.
-    """
+    """A window over the steps; see `MaxPooling1D`."""
 
     input_axes = "(batch, timesteps, features)"
     config_keys = ("pool_size", "strides", "padding")
@@ -50,37 +41,57 @@ class _Pooling1D(Layer):
         return windows[:, :: self.strides][:, :steps]
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return ``(batch, windows, features)``."""
         steps = output_steps(input_shape[1], self.pool_size, self.strides, self.padding)
         return (input_shape[0], steps, input_shape[2])
 
 
 class MaxPooling1D(_Pooling1D):
-    __doc__ = (_Pooling1D.__doc__ or "").replace("A window", "The maximum of a window")
+    """The maximum of each window over the steps.
+
+    Args:
+        pool_size: steps in a window.
+        strides: steps from one window to the next; `pool_size` if not given.
+        padding: ``"valid"`` or ``"same"``.
+        kwargs: as for `Layer`.
+
+    Inputs ``(batch, timesteps, features)``, outputs ``(batch, windows, features)``.
+
+    Raises:
+        ValueError: a number below 1; an unknown padding; ``data_format="channels_first"``.
+
+    >>> MaxPooling1D()([[[1.0], [2.0], [3.0], [4.0]]]).tolist()
+    [[[2.0], [4.0]]]
+    """
 
     def call(self, inputs: Any) -> Any:
-        """Return each window's maximum."""
         return self._windows(inputs, -np.inf).max(axis=-1)
 
 
 class AveragePooling1D(_Pooling1D):
-    __doc__ = (_Pooling1D.__doc__ or "").replace("A window", "The mean of a window")
+    """The mean of each window over the steps, of the steps that exist.
+
+    Args:
+        pool_size: steps in a window.
+        strides: steps from one window to the next; `pool_size` if not given.
+        padding: ``"valid"`` or ``"same"``.
+        kwargs: as for `Layer`.
+
+    Inputs ``(batch, timesteps, features)``, outputs ``(batch, windows, features)``.
+
+    Raises:
+        ValueError: a number below 1; an unknown padding; ``data_format="channels_first"``.
+
+    >>> AveragePooling1D()([[[1.0], [2.0], [3.0], [4.0]]]).tolist()
+    [[[1.5], [3.5]]]
+    """
 
     def call(self, inputs: Any) -> Any:
-        """Return each window's mean, of the steps that exist."""
         count = self._windows(np.ones((1, inputs.shape[1], 1), self.dtype), 0.0).sum(axis=-1)
         return self._windows(inputs, 0.0).sum(axis=-1) / count
 
 
 class _GlobalPooling1D(Layer):
-    """All steps made one.
-
-    Args:
-        keepdims: keep an axis of one step.
-        kwargs: as for `Layer`.
-
-    Inputs ``(batch, timesteps, features)``, outputs ``(batch, features)``.
-    """
+    """All steps made one; see `GlobalMaxPooling1D`."""
 
     input_axes = "(batch, timesteps, features)"
     config_keys: ClassVar[tuple[str, ...]] = ("keepdims",)
@@ -92,18 +103,30 @@ class _GlobalPooling1D(Layer):
         self.keepdims = keepdims
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return ``(batch, features)``, or ``(batch, 1, features)``."""
         batch, _, features = input_shape
         return (batch, 1, features) if self.keepdims else (batch, features)
 
 
 class GlobalAveragePooling1D(_GlobalPooling1D):
-    __doc__ = (_GlobalPooling1D.__doc__ or "").replace("All steps", "The mean of all steps")
+    """The mean of all steps that count.
+
+    Args:
+        keepdims: keep an axis of one step.
+        kwargs: as for `Layer`.
+
+    Inputs ``(batch, timesteps, features)``, outputs ``(batch, features)``, or
+    ``(batch, 1, features)`` with `keepdims`. Call argument `mask`: ``(batch, timesteps)``.
+
+    Raises:
+        ValueError: inputs of another number of axes; ``data_format="channels_first"``.
+
+    >>> GlobalAveragePooling1D()([[[1.0], [2.0], [3.0]]]).tolist()
+    [[2.0]]
+    """
 
     supports_masking = True
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
-        """Return the mean over the steps that count."""
         counts = np.ones((1, inputs.shape[1], 1), bool)
         if mask is not None:
             counts = np.asarray(mask, bool)[..., None]
@@ -118,8 +141,21 @@ class GlobalAveragePooling1D(_GlobalPooling1D):
 
 
 class GlobalMaxPooling1D(_GlobalPooling1D):
-    __doc__ = (_GlobalPooling1D.__doc__ or "").replace("All steps", "The maximum of all steps")
+    """The maximum of all steps, as in Keras also of those that are masked.
+
+    Args:
+        keepdims: keep an axis of one step.
+        kwargs: as for `Layer`.
+
+    Inputs ``(batch, timesteps, features)``, outputs ``(batch, features)``, or
+    ``(batch, 1, features)`` with `keepdims`.
+
+    Raises:
+        ValueError: inputs of another number of axes; ``data_format="channels_first"``.
+
+    >>> GlobalMaxPooling1D()([[[1.0], [2.0], [3.0]]]).tolist()
+    [[3.0]]
+    """
 
     def call(self, inputs: Any) -> Any:
-        """Return the maximum over all steps, as Keras does also where they are masked."""
         return inputs.max(axis=1, keepdims=self.keepdims, initial=-np.inf)

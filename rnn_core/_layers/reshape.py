@@ -21,6 +21,8 @@ class Flatten(Layer):
         data_format: with ``"channels_first"`` the features' axis goes last before that.
         kwargs: as for `Layer`.
 
+    Inputs ``(batch, ...)``, outputs ``(batch, values)``.
+
     >>> Flatten()(np.zeros((2, 3, 4))).shape
     (2, 12)
     """
@@ -32,13 +34,11 @@ class Flatten(Layer):
         self.data_format = data_format or "channels_last"
 
     def call(self, inputs: Any) -> Any:
-        """Return ``(batch, values)``."""
         if self.data_format == "channels_first" and inputs.ndim > 2:
             inputs = np.moveaxis(inputs, 1, -1)
         return inputs.reshape(inputs.shape[0], math.prod(inputs.shape[1:]))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return ``(batch, values)``."""
         return (input_shape[0], _product(input_shape[1:]))
 
 
@@ -46,8 +46,13 @@ class Reshape(Layer):
     """Another shape for each row.
 
     Args:
-        target_shape: without the batch; one axis may be -1.
+        target_shape: without the batch; one axis may be -1, for what is left.
         kwargs: as for `Layer`.
+
+    Inputs ``(batch, ...)``, outputs ``(batch, *target_shape)``.
+
+    Raises:
+        ValueError: rows of another number of values.
 
     >>> Reshape((-1, 2))(np.zeros((2, 6))).shape
     (2, 3, 2)
@@ -60,11 +65,9 @@ class Reshape(Layer):
         self.target_shape = tuple(int(n) for n in target_shape)
 
     def call(self, inputs: Any) -> Any:
-        """Return ``(batch, *target_shape)``."""
         return inputs.reshape(inputs.shape[0], *self.compute_output_shape(inputs.shape)[1:])
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return ``(batch, *target_shape)``, -1 replaced by what is left."""
         size = _product(input_shape[1:])
         known = math.prod(n for n in self.target_shape if n != -1)
         if size is None:
@@ -85,6 +88,12 @@ class Permute(Layer):
         dims: the new order, counted from 1: axis 0 is the batch.
         kwargs: as for `Layer`.
 
+    Inputs ``(batch, timesteps, features)``, or any axes; outputs ``(batch, features, timesteps)``
+    for ``dims=(2, 1)``.
+
+    Raises:
+        ValueError: `dims` are no order of 1, 2, and so on.
+
     >>> Permute((2, 1))(np.zeros((2, 3, 4))).shape
     (2, 4, 3)
     """
@@ -98,11 +107,9 @@ class Permute(Layer):
             raise ValueError(f"dims is {self.dims}, expected an order of 1 to {len(self.dims)}")
 
     def call(self, inputs: Any) -> Any:
-        """Return the inputs, permuted."""
         return np.transpose(inputs, (0, *self.dims))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the permuted shape."""
         return (input_shape[0], *(input_shape[axis] for axis in self.dims))
 
 
@@ -112,6 +119,11 @@ class RepeatVector(Layer):
     Args:
         n: number of steps.
         kwargs: as for `Layer`.
+
+    Inputs ``(batch, features)``, outputs ``(batch, n, features)``.
+
+    Raises:
+        ValueError: n below 1; inputs of another number of axes.
 
     >>> RepeatVector(3)(np.zeros((2, 4))).shape
     (2, 3, 4)
@@ -127,11 +139,9 @@ class RepeatVector(Layer):
         self.n = int(n)
 
     def call(self, inputs: Any) -> Any:
-        """Return ``(batch, n, features)``."""
         return np.repeat(inputs[:, None], self.n, axis=1)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return ``(batch, n, features)``."""
         return (input_shape[0], self.n, input_shape[1])
 
 
@@ -141,6 +151,12 @@ class ZeroPadding1D(Layer):
     Args:
         padding: steps on both sides, or ``(before, after)``.
         kwargs: as for `Layer`.
+
+    Inputs ``(batch, timesteps, features)``, outputs
+    ``(batch, before + timesteps + after, features)``.
+
+    Raises:
+        ValueError: inputs of another number of axes.
 
     >>> ZeroPadding1D((1, 0))(np.ones((1, 2, 1))).ravel()
     array([0., 1., 1.], dtype=float32)
@@ -155,11 +171,9 @@ class ZeroPadding1D(Layer):
         self.padding = (padding, padding) if isinstance(padding, int) else tuple(padding)
 
     def call(self, inputs: Any) -> Any:
-        """Return ``(batch, before + timesteps + after, features)``."""
         return np.pad(inputs, ((0, 0), self.padding, (0, 0)))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the padded shape."""
         steps = input_shape[1]
         return (
             input_shape[0],

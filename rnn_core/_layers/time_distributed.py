@@ -21,10 +21,17 @@ class TimeDistributed(Layer):
         keras_version: 2 to let the layer make a mask of the steps' inputs, as Keras 2 does.
         kwargs: as for `Layer`.
 
-    Inputs ``(batch, timesteps, ...)``; outputs have the layer's axes after the first two.
+    Call arguments:
+        inputs: ``(batch, timesteps, ...)``.
+        mask: ``(batch, timesteps)``, or with axes more, which the layer gets step by step.
+        training: passed on if the layer takes it.
+
+    Returns ``(batch, timesteps, ...)`` with the layer's axes after the first two, for each output
+    of the layer. Their mask is ``(batch, timesteps)``: a step counts if any of its values does.
 
     Raises:
-        ValueError: `layer` is no layer; inputs of fewer than 3 axes.
+        ValueError: `layer` is no layer; inputs of fewer than 3 axes; a mask of another batch or
+            number of steps.
 
     >>> from rnn_core import Dense
     >>> TimeDistributed(Dense(4))(np.zeros((2, 3, 5))).shape
@@ -43,7 +50,6 @@ class TimeDistributed(Layer):
         self.keras_version = keras_version
 
     def build(self, input_shape: Any) -> None:
-        """Build the layer for one step's inputs."""
         if len(input_shape) < 3:
             raise ValueError(
                 f"{self.name}: inputs have shape {tuple(input_shape)}, "
@@ -55,16 +61,6 @@ class TimeDistributed(Layer):
         return np.asarray(inputs)
 
     def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
-        """Return ``(batch, timesteps, ...)``, for each output of the layer.
-
-        Args:
-            inputs: ``(batch, timesteps, ...)``.
-            mask: ``(batch, timesteps)``, or with axes more, which the layer gets step by step.
-            training: passed on if the layer takes it.
-
-        Raises:
-            ValueError: a mask of another batch or number of steps.
-        """
         lead = inputs.shape[:2]
         if mask is not None and np.shape(mask)[:2] != lead:
             raise ValueError(
@@ -97,13 +93,11 @@ class TimeDistributed(Layer):
         return pack_like(steps[0], [np.stack(leaf, axis=1) for leaf in leaves])
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the layer's output shapes with the steps after the batch."""
         batch, timesteps, *rest = input_shape
         shapes = self.layer.compute_output_shape((batch, *rest))
         return map_leaves(lambda shape: (batch, timesteps, *shape[1:]), shapes, is_shape)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """Return the mask of the steps, or the layer's own for each with `keras_version` 2."""
         if self.keras_version == 2:
             rows = np.reshape(inputs, (-1, *np.shape(inputs)[2:]))
             made = self.layer.compute_mask(rows)
@@ -114,14 +108,12 @@ class TimeDistributed(Layer):
         return np.any(mask, axis=tuple(range(2, np.ndim(mask))))
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, the layer as ``{"class_name", "config"}``."""
         return {**super().get_config(), "layer": config_of(self.layer)}
 
     @classmethod
     def from_config(
         cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
     ) -> TimeDistributed:
-        """Return a new layer around a new layer; arguments as for `RNN.from_config`."""
         with known_objects(custom_objects):
             config = dict(config)
             return cls(layer_from_config(config.pop("layer")), **config)
