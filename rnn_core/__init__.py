@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from rnn_core import backend, layers
-from rnn_core._model import Model, Sequential
+from rnn_core._model import Model
 from rnn_core._nest import TensorShape
+from rnn_core._sequential import Sequential
 from rnn_core._threads import get_num_threads, set_num_threads
 from rnn_core.layers import *  # noqa: F403
 

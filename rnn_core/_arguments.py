@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rnn_core._dtypes import as_real
-from rnn_core._nest import flatten, map_leaves, pack_like
+from rnn_core._nest import flatten, listed, map_leaves, pack_like
 from rnn_core._typing import Array
 
 
@@ -65,17 +65,12 @@ def split_inputs(
     kinds = {isinstance(leaf, np.ndarray) for leaf in leaves if _is_tensor(leaf)}
     if len(kinds) > 1:
         raise ValueError(f"{name}: states and constants are partly symbolic, partly arrays")
-    return inputs, _as_list(initial_state), _as_list(constants)
+    initial_state = None if initial_state is None else listed(initial_state)
+    return inputs, initial_state, None if constants is None else listed(constants)
 
 
 def _is_tensor(value: Any) -> bool:
     return hasattr(value, "shape")
-
-
-def _as_list(value: Any) -> list[Any] | None:
-    if value is None or isinstance(value, list):
-        return value
-    return list(value) if isinstance(value, tuple) else [value]
 
 
 def first_mask(mask: Any, inputs: Any) -> Any:

@@ -50,6 +50,7 @@ class Bidirectional(Layer):
     """
 
     supports_masking = True
+    _keras3_arguments = ("initial_state", "mask", "training")
     stateful: bool
     return_sequences: bool
     return_state: bool
@@ -164,7 +165,7 @@ class Bidirectional(Layer):
         layers = self._directions()
         if self.merge_mode != "concat" or not all(x._writes_in_place(training) for x in layers):
             return None, [None, None]
-        shapes = [flatten_shape(layer.compute_output_shape(inputs.shape)) for layer in layers]
+        shapes = [_first_shape(layer.compute_output_shape(inputs.shape)) for layer in layers]
         units = shapes[0][-1]
         merged = np.empty((*shapes[0][:-1], units + shapes[1][-1]), self.dtype)
         forward, backward = merged[..., :units], merged[..., units:]
@@ -219,7 +220,7 @@ class Bidirectional(Layer):
     def compute_output_shape(self, input_shape: Any) -> Any:
         forward = self.forward_layer.compute_output_shape(input_shape)
         backward = self.backward_layer.compute_output_shape(input_shape)
-        there, back = flatten_shape(forward), flatten_shape(backward)
+        there, back = _first_shape(forward), _first_shape(backward)
         if self.merge_mode is None:
             outputs = [there, back]
         elif self.merge_mode == "concat":
@@ -263,6 +264,6 @@ def _recreated(layer: RNN, **changes: Any) -> RNN:
     return new
 
 
-def flatten_shape(shape: Any) -> Any:
+def _first_shape(shape: Any) -> Any:
     """Return the first shape of a list of shapes, or the shape itself."""
     return shape[0] if isinstance(shape, list) else shape

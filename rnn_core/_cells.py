@@ -9,74 +9,9 @@ import numpy as np
 
 from rnn_core import _activations, _engine, _initializers
 from rnn_core._dropout import DropoutMasks
-from rnn_core._layer import Layer
-from rnn_core._protocol import zero_states
+from rnn_core._protocol import AbstractRNNCell
 from rnn_core._registry import activation_of
 from rnn_core._typing import Array
-
-
-class _ToDefine:
-    """An attribute that a subclass has to define, as an attribute or as a property."""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
-    def __get__(self, cell: Any, owner: type) -> Any:
-        if cell is None:
-            return self
-        raise NotImplementedError(f"{type(cell).__name__} does not define {self._name}")
-
-
-class AbstractRNNCell(Layer):
-    """The base for cells of your own.
-
-    A cell has `state_size`, may have `output_size`, and computes one time step in
-    ``call(inputs, states)``, which returns ``(output, new_states)``: inputs ``(batch, features)``,
-    each state ``(batch, size)``. A size is a number, or a `TensorShape` for more axes; several
-    states are a list of sizes.
-
-    Args:
-        kwargs: as for `Layer`.
-
-    Raises:
-        NotImplementedError: `state_size` is asked for and not defined.
-
-    >>> class Sum(AbstractRNNCell):
-    ...     state_size = output_size = 2
-    ...     def call(self, inputs, states):
-    ...         total = inputs + states[0]
-    ...         return total, [total]
-    >>> from rnn_core import RNN
-    >>> RNN(Sum())(np.ones((1, 3, 2)))
-    array([[3., 3.]], dtype=float32)
-    """
-
-    state_size: Any = _ToDefine()
-    output_size: Any = _ToDefine()
-
-    def get_initial_state(
-        self, inputs: Any = None, batch_size: int | None = None, dtype: Any = None
-    ) -> Any:
-        """Return zero states.
-
-        Args:
-            inputs: ``(batch, ...)``; its length and dtype stand in for the two others.
-            batch_size: number of rows.
-            dtype: of the states; the cell's if not given.
-
-        Raises:
-            ValueError: neither `inputs` nor `batch_size` is given.
-
-        >>> SimpleRNNCell(3).get_initial_state(batch_size=2).tolist()
-        [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
-        """
-        if inputs is not None:
-            batch_size, dtype = np.shape(inputs)[0], dtype or np.asarray(inputs).dtype
-        if batch_size is None:
-            raise ValueError(
-                f"{self.name}: get_initial_state needs inputs or batch_size, got neither"
-            )
-        return zero_states(self.state_size, batch_size, dtype or self.dtype)
 
 
 class _KernelCell(AbstractRNNCell):

@@ -20,7 +20,7 @@ import numpy as np
 
 import rnn_core
 from rnn_core import _engine, _tables, _threads
-from rnn_core._model import Model, _shape_text
+from rnn_core._model import Model, shape_text
 from rnn_core._typing import Array
 
 _OUTPUTS = (".npy", ".csv")
@@ -213,7 +213,7 @@ def _output_names(shape: tuple[int, ...], given: str | None) -> list[str]:
 
 def _inspect(options: argparse.Namespace) -> None:
     model = rnn_core.load(options.model)
-    inputs = ", ".join(_shape_text(layer.batch_shape) for layer in model.input_layers)
+    inputs = ", ".join(shape_text(layer.batch_shape) for layer in model.input_layers)
     print(f"{options.model}: {type(model).__name__} {model.name!r}, input {inputs}")
     rows = [("layer", "class", "output shape", "weights", "FLOPs/step")]
     for layer, shape in model._output_shapes():
@@ -222,7 +222,7 @@ def _inspect(options: argparse.Namespace) -> None:
             (
                 layer.name,
                 type(layer).__name__,
-                _shape_text(shape),
+                shape_text(shape),
                 weights or "-",
                 f"{layer._flops_per_step():,}",
             )

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rnn_core import _initializers
-from rnn_core._cells import AbstractRNNCell
 from rnn_core._convolution import convolve, data_format_of, output_space, padding_of, per_axis
 from rnn_core._dropout import DropoutMasks
 from rnn_core._nest import TensorShape, shapes_of
+from rnn_core._protocol import AbstractRNNCell
 from rnn_core._registry import activation_of
 from rnn_core._rnn_layers import _CellLayer
 from rnn_core._typing import Array

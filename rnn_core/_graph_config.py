@@ -174,6 +174,10 @@ def _arguments(node: Any, layer: Layer, find: Find) -> tuple[list[Any], dict[str
     if isinstance(node, dict):
         args = [_keras3(argument, find) for argument in node.get("args", [])]
         kwargs = {key: _keras3(value, find) for key, value in node.get("kwargs", {}).items()}
+        if layer._keras3_arguments:
+            # Keras 3 has the arguments after the first in another order than this package.
+            kwargs.update(zip(layer._keras3_arguments, args[1:], strict=False))
+            args = args[:1]
     else:
         args, kwargs = _keras2(node, find)
     kwargs.pop("training", None)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import wraps
 from typing import Any, ClassVar, TypeVar
 
@@ -17,6 +15,7 @@ from rnn_core._nest import flatten, map_leaves
 from rnn_core._registry import LAYERS, config_of
 from rnn_core._signatures import takes
 from rnn_core._typing import Array
+from rnn_core._weights import Weight, Weighted
 
 Self = TypeVar("Self", bound="Layer")
 Shape = tuple[Any, ...]
@@ -33,16 +32,6 @@ _IGNORED = {
 
 # Calls from several threads may meet a layer that none has built yet.
 _building = threading.RLock()
-
-
-@dataclass(eq=False)
-class Weight:
-    """One array of a layer: its name, values, owner, and whether Keras would train it."""
-
-    name: str
-    value: Array
-    trainable: bool
-    owner: Layer
 
 
 def _marking_built(build: Any) -> Any:
@@ -66,7 +55,7 @@ def _serialize(value: Any) -> Any:
     return value
 
 
-class Layer:
+class Layer(Weighted):
     """A function with weights.
 
     Subclasses set `config_keys` to the constructor arguments they keep as attributes, make
@@ -99,6 +88,9 @@ class Layer:
     # Arguments without effect that are in the config even if they were not given.
     inert_keys: ClassVar[tuple[str, ...]] = ()
     supports_masking: bool = False
+    input_spec: Any = None
+    # The arguments of `call` after the inputs in Keras 3's order, where it is not the same.
+    _keras3_arguments: ClassVar[tuple[str, ...]] = ()
     # What the inputs' axes mean, for layers that want a fixed number of them.
     input_axes: ClassVar[str | None] = None
 
@@ -222,40 +214,6 @@ class Layer:
                     self.build(input_shape)
                     self.built = True
 
-    def add_weight(
-        self,
-        shape: Any = None,
-        initializer: Any = "glorot_uniform",
-        dtype: Any = None,
-        trainable: bool = True,
-        name: str | None = None,
-        **kwargs: Any,
-    ) -> Array:
-        """Make a weight and return its array; keep it as an attribute to compute with it.
-
-        Args:
-            shape: such as ``(features, units)``; a first argument that is a string is the name,
-                as in Keras 2.
-            initializer: a name, a config or an `Initializer`.
-            dtype: the layer's if not given.
-            trainable: False for statistics such as a moving mean.
-            name: for error messages and `rnn-core inspect`.
-            kwargs: ``regularizer``, ``constraint`` and the like have no effect here.
-
-        Raises:
-            ValueError: an unknown initializer.
-
-        >>> Layer().add_weight((2, 3), "ones").tolist()
-        [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
-        """
-        if isinstance(shape, str):
-            name, shape = shape, kwargs.get("shape")
-        dims = () if shape is None else tuple(int(n) for n in np.atleast_1d(shape))
-        dtype = self.dtype if dtype is None else resolve_dtype(dtype)
-        value = _initializers.make(initializer, dims, dtype)
-        self._own_weights.append(Weight(name or "weight", value, trainable, self))
-        return value
-
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the outputs' shape for inputs of this shape.
 
@@ -285,50 +243,6 @@ class Layer:
         """
         return mask if self.supports_masking else None
 
-    # Weights
-
-    def _children(self) -> Iterator[tuple[str, Layer | list[Layer]]]:
-        """Yield the attributes that are layers or lists of layers, with their names."""
-        for attribute, value in vars(self).items():
-            if isinstance(value, Layer):
-                yield attribute, value
-            elif (
-                isinstance(value, (list, tuple))
-                and value
-                and all(isinstance(v, Layer) for v in value)
-            ):
-                yield attribute, list(value)
-
-    def _sublayers(self) -> list[Layer]:
-        """Return the layers this one is made of, one level down."""
-        return [layer for _, child in self._children() for layer in flatten(child)]
-
-    def _walk_weights(self) -> Iterator[Weight]:
-        """Yield the layer's own weights, then those of the layers it is made of, each once."""
-        seen: set[int] = set()
-        for layer in self._walk_layers():
-            if id(layer) not in seen:
-                seen.add(id(layer))
-                yield from layer._own_weights
-
-    def _walk_layers(self) -> Iterator[Layer]:
-        """Yield this layer and, depth first, all layers it is made of."""
-        yield self
-        for layer in self._sublayers():
-            yield from layer._walk_layers()
-
-    @property
-    def weights(self) -> list[Array]:
-        """The weights' arrays, in the order of `get_weights`; change them by `set_weights` only.
-
-        >>> from rnn_core import Embedding
-        >>> layer = Embedding(10, 4)
-        >>> layer.build((None,))
-        >>> [weight.shape for weight in layer.weights]
-        [(10, 4)]
-        """
-        return [weight.value for weight in self._walk_weights()]
-
     @property
     def compute_dtype(self) -> str:
         """The name of the dtype of computation; `variable_dtype` is the same.
@@ -348,87 +262,6 @@ class Layer:
         []
         """
         return []
-
-    @property
-    def trainable_weights(self) -> list[Array]:
-        """The arrays that Keras would train.
-
-        >>> from rnn_core import BatchNormalization
-        >>> layer = BatchNormalization()
-        >>> layer.build((None, 3))
-        >>> [weight.tolist() for weight in layer.trainable_weights]
-        [[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]]
-        """
-        return [w.value for w in self._walk_weights() if w.trainable and w.owner.trainable]
-
-    @property
-    def non_trainable_weights(self) -> list[Array]:
-        """The arrays that Keras would leave alone, such as a moving mean.
-
-        >>> layer = Layer()
-        >>> mean = layer.add_weight((3,), "zeros", trainable=False)
-        >>> layer.non_trainable_weights[0] is mean
-        True
-        """
-        return [w.value for w in self._walk_weights() if not (w.trainable and w.owner.trainable)]
-
-    def count_params(self) -> int:
-        """Return the number of values in all weights.
-
-        >>> from rnn_core import Dense, Sequential
-        >>> Sequential([Dense(4, input_shape=(3,))]).count_params()
-        16
-        """
-        return sum(weight.size for weight in self.weights)
-
-    def get_weights(self) -> list[Array]:
-        """Return copies of the weights.
-
-        >>> from rnn_core import Dense, Sequential
-        >>> [weight.shape for weight in Sequential([Dense(4, input_shape=(3,))]).get_weights()]
-        [(3, 4), (4,)]
-        """
-        return [weight.copy() for weight in self.weights]
-
-    def set_weights(self, weights: Iterable[Any]) -> None:
-        """Replace the values of all weights.
-
-        Args:
-            weights: arrays in the order and shapes of `get_weights`.
-
-        Raises:
-            ValueError: another number of arrays, or an array of another shape; nothing is
-                changed then.
-
-        >>> from rnn_core import Embedding
-        >>> layer = Embedding(2, 2)
-        >>> layer.build((None,))
-        >>> layer.set_weights([[[0.0, 1.0], [2.0, 3.0]]])
-        >>> layer.embeddings.tolist()
-        [[0.0, 1.0], [2.0, 3.0]]
-        """
-        self._assign_weights(list(self._walk_weights()), list(weights))
-
-    def _assign_weights(self, targets: list[Weight], values: list[Any]) -> None:
-        """Copy `values` into `targets`, all or none; see `set_weights`."""
-        if len(values) != len(targets):
-            raise ValueError(f"{self.name}: {len(values)} weights, expected {len(targets)}")
-        arrays = [
-            as_real(v, w.value.dtype, self.name) for v, w in zip(values, targets, strict=True)
-        ]
-        for weight, array in zip(targets, arrays, strict=True):
-            if array.shape != weight.value.shape:
-                raise ValueError(
-                    f"{self.name}: weight {weight.name!r} has shape {array.shape}, "
-                    f"expected {weight.value.shape}"
-                )
-        for weight, array in zip(targets, arrays, strict=True):
-            weight.value[...] = array
-            weight.owner._weights_changed()
-
-    def _weights_changed(self) -> None:
-        """Forget what was derived from the weights; called whenever they are replaced."""
-        self.revision += 1
 
     def _flops_per_step(self) -> int:
         """Return the multiplications and additions of the products of one row's time step."""
@@ -457,7 +290,8 @@ class Layer:
         """Return a new layer with these constructor arguments.
 
         Args:
-            config: as `get_config` returns it.
+            config: as `get_config` returns it. Layers made of others also take `custom_objects`,
+                your own classes by name.
 
         >>> Layer.from_config({"name": "top"}).name
         'top'

@@ -1,19 +1,18 @@
-"""Models: a chain or a graph of layers."""
+"""Models: graphs of layers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from rnn_core import _graph, _graph_config, _predict
-from rnn_core._folding import fold
 from rnn_core._graph import SymbolicTensor
 from rnn_core._input import InputLayer
 from rnn_core._layer import Layer
-from rnn_core._nest import flatten, map_leaves, pack_like
-from rnn_core._registry import LAYERS, config_of, known_objects, layer_from_config
+from rnn_core._nest import flatten, is_shape, map_leaves, pack_like, shapes_of
+from rnn_core._registry import LAYERS, known_objects
 from rnn_core._rnn import RNN
 from rnn_core._states import Together
 
@@ -67,7 +66,7 @@ class Model(Layer):
     def layers(self) -> list[Layer]:
         """The layers, each once, inputs first; those of a `Sequential` are without its input.
 
-        >>> from rnn_core import Dense
+        >>> from rnn_core import Dense, Sequential
         >>> [type(layer).__name__ for layer in Sequential([Dense(2)]).layers]
         ['Dense']
         """
@@ -77,7 +76,7 @@ class Model(Layer):
     def input_layers(self) -> list[InputLayer]:
         """The inputs' layers, in order; a `Sequential` has none while its shape is open.
 
-        >>> from rnn_core import Dense
+        >>> from rnn_core import Dense, Sequential
         >>> [x.batch_shape for x in Sequential([Dense(2, input_shape=(3,))]).input_layers]
         [(None, 3)]
         """
@@ -89,7 +88,7 @@ class Model(Layer):
         Raises:
             ValueError: there is none.
 
-        >>> from rnn_core import Dense
+        >>> from rnn_core import Dense, Sequential
         >>> Sequential([Dense(2, name="top")]).get_layer("top").units
         2
         """
@@ -109,7 +108,7 @@ class Model(Layer):
     def reset_states(self) -> None:
         """Set the states of all stateful layers that have any to zeros.
 
-        >>> from rnn_core import GRU
+        >>> from rnn_core import GRU, Sequential
         >>> model = Sequential([GRU(2, stateful=True)])
         >>> output = model(np.ones((1, 3, 4)))
         >>> model.reset_states()
@@ -131,7 +130,7 @@ class Model(Layer):
         if isinstance(inputs, dict):
             by_key = isinstance(self._inputs, dict)
             keys = self._inputs if by_key else [layer.name for layer in layers]
-            leaves = [_item(inputs, key, self.name) for key in keys]
+            leaves = [named_input(inputs, key, self.name) for key in keys]
         elif len(layers) > 1:
             leaves = flatten(inputs)
         else:
@@ -210,7 +209,7 @@ class Model(Layer):
             ValueError, TypeError: as for a call.
             ImportError: `progress` without tqdm.
 
-        >>> from rnn_core import Dense
+        >>> from rnn_core import Dense, Sequential
         >>> model = Sequential([Dense(1, kernel_initializer="ones")])
         >>> model.predict([[1.0, 2.0], [3.0, 4.0]], batch_size=1).tolist()
         [[3.0], [7.0]]
@@ -254,7 +253,7 @@ class Model(Layer):
         Args:
             print_fn: takes each line.
 
-        >>> from rnn_core import Dense
+        >>> from rnn_core import Dense, Sequential
         >>> Sequential([Dense(2, name="top", input_shape=(3,))]).summary()
         layer  class  output shape       weights
         top    Dense  (?, 2)                   8
@@ -263,7 +262,7 @@ class Model(Layer):
         rows = [("layer", "class", "output shape", "weights")]
         for layer, shape in self._output_shapes():
             rows.append(
-                (layer.name, type(layer).__name__, _shape_text(shape), f"{layer.count_params():,}")
+                (layer.name, type(layer).__name__, shape_text(shape), f"{layer.count_params():,}")
             )
         widths = [max(len(row[column]) for row in rows) for column in range(3)]
         for name, kind, text, count in rows:
@@ -290,138 +289,17 @@ class Model(Layer):
         return model
 
 
-class Sequential(Model):
-    """A chain of layers.
-
-    Args:
-        layers: in order; the first may be an `Input`, or have `input_shape`.
-        kwargs: as for `Layer`.
-
-    Call arguments, result and errors are those of `Model`: one array ``(batch, ...)`` as the first
-    layer takes it, one such as the last layer returns it.
-
-    >>> from rnn_core import LSTM, Dense
-    >>> Sequential([LSTM(4), Dense(2, "softmax")])(np.zeros((5, 7, 3))).shape
-    (5, 2)
-    """
-
-    def __init__(self, layers: Sequence[Any] = (), **kwargs: Any) -> None:
-        Layer.__init__(self, **kwargs)
-        self._chain: list[Layer] = []
-        self._steps: list[Any] = []
-        self._input: InputLayer | None = None
-        for layer in layers:
-            self.add(layer)
-
-    def add(self, layer: Any) -> None:
-        """Put a layer at the end of the chain.
-
-        Args:
-            layer: the layer; an `Input` gives the shape of the model's inputs.
-
-        Raises:
-            TypeError: no layer.
-
-        >>> from rnn_core import Dense
-        >>> model = Sequential()
-        >>> model.add(Dense(2))
-        >>> model.compute_output_shape((None, 3))
-        (None, 2)
-        """
-        if isinstance(layer, SymbolicTensor):
-            layer = layer.node.layer
-        if isinstance(layer, InputLayer):
-            self._input = layer
-            return
-        if not isinstance(layer, Layer):
-            raise TypeError(f"{self.name}: got {layer!r}, expected a layer")
-        if not self._chain and self._input is None and layer.batch_input_shape is not None:
-            self._input = InputLayer(batch_shape=layer.batch_input_shape)
-        self._chain.append(layer)
-        self.built = False
-        if self._input is not None and None not in self._input.batch_shape[-1:]:
-            self._ensure_built(self._input.batch_shape)
-
-    @property
-    def layers(self) -> list[Layer]:
-        return list(self._chain)
-
-    @property
-    def input_layers(self) -> list[InputLayer]:
-        return [self._input] if self._input else []
-
-    def _children(self) -> Iterator[tuple[str, Layer | list[Layer]]]:
-        yield "layers", self.layers
-
-    def build(self, input_shape: Any) -> None:
-        if self._input is None:
-            self._input = InputLayer(
-                batch_shape=(None,) * (len(input_shape) - 1) + input_shape[-1:]
-            )
-        for layer in self._chain:
-            layer._ensure_built(input_shape)
-            input_shape = layer._symbolic_shape(input_shape, ())
-        self._steps = fold(self._chain)
-        self.built = True
-
-    def _arrange(self, inputs: Any) -> Any:
-        if isinstance(inputs, dict) and self._input is not None:
-            inputs = _item(inputs, self._input.name, self.name)
-        array = np.asarray(inputs)
-        if self._input is not None:
-            self._input._check_shape(array.shape)
-        return array
-
-    def _static_shape(self, shape: tuple[int, ...]) -> tuple[Any, ...]:
-        """Return what is said of the inputs' shape, or this one's if nothing is."""
-        declared = self._input.batch_shape if self._input else shape
-        return shape if None in declared[-1:] else declared
-
-    def _run(self, inputs: Any, mask: Any, training: bool | None) -> tuple[Any, Any]:
-        self._ensure_built(self._static_shape(inputs.shape))
-        for step in self._steps:
-            inputs, mask = step._call_with_mask(inputs, mask, training)
-        return inputs, mask
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        for layer in self._chain:
-            input_shape = layer.compute_output_shape(input_shape)
-        return input_shape
-
-    def _output_shapes(self) -> list[tuple[Layer, Any]]:
-        shape: Any = self._input.batch_shape if self._input else None
-        rows = []
-        for layer in self.layers:
-            shape = None if shape is None else layer.compute_output_shape(shape)
-            rows.append((layer, shape))
-        return rows
-
-    def get_config(self) -> dict[str, Any]:
-        layers: list[Layer] = [*self.input_layers, *self._chain]
-        entries = [config_of(layer) for layer in layers]
-        return {"name": self.name, "trainable": self.trainable, "layers": entries}
-
-    @classmethod
-    def from_config(cls, config: Any, custom_objects: dict[str, Any] | None = None) -> Sequential:
-        # Early Keras wrote the bare list of layers.
-        config = {"layers": config} if isinstance(config, list) else config
-        with known_objects(custom_objects):
-            layers = [layer_from_config(entry) for entry in config["layers"]]
-        model = cls(layers, name=config.get("name"), trainable=config.get("trainable", True))
-        if not model.input_layers and isinstance(config.get("build_input_shape"), (list, tuple)):
-            model._input = InputLayer(batch_shape=config["build_input_shape"])
-        return model
-
-
-def _item(inputs: dict[str, Any], key: str, model_name: str) -> Any:
+def named_input(inputs: dict[str, Any], key: str, model_name: str) -> Any:
+    """Return the input of a name, or raise ValueError with those there are."""
     if key not in inputs:
         raise ValueError(f"{model_name}: no input {key!r} among {sorted(inputs)}")
     return inputs[key]
 
 
-def _shape_text(shape: Any) -> str:
-    if isinstance(shape, list):
-        return ", ".join(map(_shape_text, shape))
+def shape_text(shape: Any) -> str:
+    """Return a shape, or several, for people to read; ``?`` is any length."""
+    if shape is not None and not is_shape(shape):
+        return ", ".join(map(shape_text, shapes_of(shape)))
     return "?" if shape is None else f"({', '.join('?' if n is None else str(n) for n in shape)})"
 
 

@@ -44,6 +44,11 @@ def pack_like(structure: Any, leaves: Iterable[Any]) -> Any:
     return map_leaves(lambda _: next(remaining), structure)
 
 
+def listed(value: Any) -> list[Any]:
+    """Return the items of a list or tuple, or a list of the one value."""
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
 class TensorShape:
     """The axes of one row of a state or output that has more than one.
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rnn_core._layer import Layer
-from rnn_core._nest import axes_of, flatten, map_leaves
+from rnn_core._nest import axes_of, flatten, listed, map_leaves, shapes_of
 from rnn_core._signatures import accepted, takes
 
 # What a cell computes at one time step: (inputs, states) -> (output, new states).
@@ -19,6 +19,77 @@ Step = Callable[[Any, Any], tuple[Any, Any]]
 def zero_states(state_size: Any, batch_size: int, dtype: Any) -> Any:
     """Return zeros ``(batch, size)`` for each size in a structure of sizes."""
     return map_leaves(lambda n: np.zeros((batch_size, *axes_of(n)), dtype), state_size)
+
+
+class _ToDefine:
+    """An attribute that a subclass has to define, as an attribute or as a property."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, cell: Any, owner: type) -> Any:
+        if cell is None:
+            return self
+        raise NotImplementedError(f"{type(cell).__name__} does not define {self._name}")
+
+
+class AbstractRNNCell(Layer):
+    """The base for cells of your own.
+
+    A cell has `state_size`, may have `output_size`, and computes one time step in
+    ``call(inputs, states)``, which returns ``(output, new_states)``: inputs ``(batch, features)``,
+    each state ``(batch, size)``. A size is a number, or a `TensorShape` for more axes; several
+    states are a list of sizes.
+
+    Args:
+        kwargs: as for `Layer`.
+
+    Raises:
+        NotImplementedError: `state_size` is asked for and not defined.
+
+    >>> class Sum(AbstractRNNCell):
+    ...     state_size = output_size = 2
+    ...     def call(self, inputs, states):
+    ...         total = inputs + states[0]
+    ...         return total, [total]
+    >>> from rnn_core import RNN
+    >>> RNN(Sum())(np.ones((1, 3, 2)))
+    array([[3., 3.]], dtype=float32)
+    """
+
+    state_size: Any = _ToDefine()
+    output_size: Any = _ToDefine()
+
+    def _symbolic_shape(self, input_shape: Any, args: tuple[Any, ...]) -> Any:
+        """Return the shapes of what a step returns: of the output, and a list of the states'."""
+        batch = shapes_of(input_shape)[0][0]
+        sizes = [output_size_of(self), listed(self.state_size)]
+        return map_leaves(lambda size: (batch, *axes_of(size)), sizes)
+
+    def get_initial_state(
+        self, inputs: Any = None, batch_size: int | None = None, dtype: Any = None
+    ) -> Any:
+        """Return zero states.
+
+        Args:
+            inputs: ``(batch, ...)``; its length and dtype stand in for the two others.
+            batch_size: number of rows.
+            dtype: of the states; the cell's if not given.
+
+        Raises:
+            ValueError: neither `inputs` nor `batch_size` is given.
+
+        >>> from rnn_core import SimpleRNNCell
+        >>> SimpleRNNCell(3).get_initial_state(batch_size=2).tolist()
+        [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
+        """
+        if inputs is not None:
+            batch_size, dtype = np.shape(inputs)[0], dtype or np.asarray(inputs).dtype
+        if batch_size is None:
+            raise ValueError(
+                f"{self.name}: get_initial_state needs inputs or batch_size, got neither"
+            )
+        return zero_states(self.state_size, batch_size, dtype or self.dtype)
 
 
 def check_cell(cell: Any) -> None:

@@ -72,6 +72,7 @@ class RNN(Stateful):
     """
 
     supports_masking = True
+    _keras3_arguments = ("initial_state", "mask", "training")
     rnn_keys: ClassVar[tuple[str, ...]] = (
         "return_sequences",
         "return_state",
@@ -141,7 +142,7 @@ class RNN(Stateful):
         return (second, first) if self.time_major else (first, second)
 
     def _declare_batch(self, shape: Any) -> None:
-        """Take the batch size of an input shape as that of the states, the first one that is known."""
+        """Take the batch size of an input shape as that of the states: the first known."""
         self._fixed_batch = self._fixed_batch or self._lead(shape)[0]
 
     def _step_shape(self, shape: Any) -> tuple[Any, ...]:

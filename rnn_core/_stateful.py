@@ -10,7 +10,7 @@ from rnn_core import _protocol
 from rnn_core._arguments import fit_states
 from rnn_core._dtypes import as_real
 from rnn_core._layer import Layer
-from rnn_core._nest import flatten, map_leaves
+from rnn_core._nest import flatten, listed, map_leaves
 from rnn_core._states import StateBuffers
 
 
@@ -52,9 +52,7 @@ class Stateful(Layer):
     def _zero_states(self, inputs: Any, batch: int) -> list[Any]:
         """Return the first states for batch-major inputs, None if they are not known."""
         state = _protocol.initial_state_of(self.cell, batch, self.dtype)
-        if not isinstance(state, (list, tuple)):
-            state = [state]
-        return [map_leaves(lambda s: as_real(s, self.dtype, self.name), s) for s in state]
+        return [map_leaves(lambda s: as_real(s, self.dtype, self.name), s) for s in listed(state)]
 
     def _first_states(
         self, initial_state: Any, inputs: Any
@@ -65,7 +63,7 @@ class Stateful(Layer):
         like = self._zero_states(inputs, batch) if buffers is None else buffers.current
         if initial_state is None:
             return like, buffers
-        given = initial_state if isinstance(initial_state, (list, tuple)) else [initial_state]
+        given = listed(initial_state)
         if len(given) != len(like):
             raise ValueError(
                 f"{self.name}: layer has {len(like)} states but was passed {len(given)}"
@@ -125,8 +123,7 @@ class Stateful(Layer):
         if self._buffers is not None and self._buffers.live:
             recorded: list[Any] = self._buffers.states
             return recorded
-        sizes = self.cell.state_size
-        return [None] * (len(sizes) if isinstance(sizes, (list, tuple)) else 1)
+        return [None for _ in listed(self.cell.state_size)]
 
     def reset_states(self, states: Any = None) -> None:
         """Set the recorded states of a stateful layer.

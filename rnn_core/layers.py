@@ -6,7 +6,7 @@
 """
 
 from rnn_core._bidirectional import Bidirectional
-from rnn_core._cells import AbstractRNNCell, GRUCell, LSTMCell, SimpleRNNCell
+from rnn_core._cells import GRUCell, LSTMCell, SimpleRNNCell
 from rnn_core._conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D, ConvLSTMCell
 from rnn_core._input import Input, InputLayer
 from rnn_core._layer import Layer
@@ -47,6 +47,7 @@ from rnn_core._layers import (
     TimeDistributed,
     ZeroPadding1D,
 )
+from rnn_core._protocol import AbstractRNNCell
 from rnn_core._rnn import RNN
 from rnn_core._rnn_layers import GRU, LSTM, SimpleRNN
 from rnn_core._stack import StackedRNNCells

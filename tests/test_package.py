@@ -1,7 +1,9 @@
 """What holds for the package as a whole."""
 
 import ast
+import inspect
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -27,7 +29,7 @@ FLOORS = [
         "formats",
     ],
     ["_graph", "_activations", "_initializers", "_arguments", "_states"],
-    ["_registry", "backend"],
+    ["_registry", "_weights", "backend"],
     ["_layer"],
     ["_input", "_protocol"],
     ["_cells", "_stack", "_steps", "_stateful"],
@@ -35,6 +37,7 @@ FLOORS = [
     ["_rnn_layers", "_bidirectional", "_predict"],
     ["_folding", "_conv_lstm"],
     ["_model", "layers"],
+    ["_sequential"],
     ["importers", "_tables"],
     ["__init__"],
     ["_cli"],
@@ -74,6 +77,41 @@ def test_importing_leaves_scipy_and_h5py_alone():
 def test_all_is_what_is_public():
     assert sorted(set(rc.__all__)) == sorted(rc.__all__)
     assert all(hasattr(rc, name) for name in rc.__all__)
+
+
+def first_definitions(cls):
+    """Yield the public methods and properties of a class, each from the base that begins it."""
+    first = {}
+    for base in reversed(cls.__mro__):
+        if base.__module__.startswith("rnn_core"):
+            for name, value in vars(base).items():
+                first.setdefault(name, (base, getattr(value, "__func__", value)))
+    for name, (base, value) in first.items():
+        if not name.startswith("_") and (inspect.isfunction(value) or isinstance(value, property)):
+            yield f"{base.__name__}.{name}", value
+
+
+def documented():
+    """Return all public classes, functions and first definitions of methods, by name."""
+    found = {name: getattr(rc, name) for name in [*rc.__all__, *rc.layers.__all__]}
+    found |= {f"backend.{name}": getattr(rc.backend, name) for name in rc.backend.__all__}
+    ours = {
+        name: value
+        for name, value in found.items()
+        if (inspect.isclass(value) or inspect.isfunction(value))
+        and value.__module__.startswith("rnn_core")
+    }
+    for cls in filter(inspect.isclass, [*ours.values()]):
+        ours |= first_definitions(cls)
+    return ours
+
+
+@pytest.mark.parametrize(("name", "value"), sorted(documented().items()))
+def test_public_docstrings(name, value):
+    text = value.__doc__ or ""
+    assert ">>> " in text, f"{name}: no doctest"
+    if inspect.isclass(value) and issubclass(value, rc.Layer):
+        assert re.search(r"``\([^`]*,[^`]*\)``", text), f"{name}: no shape"
 
 
 def test_a_c_program_compiles_against_the_header(tmp_path):

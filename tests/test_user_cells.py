@@ -392,3 +392,15 @@ X = np.zeros((2, 3, 2))
 def test_errors(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_a_cell_in_a_graph(rng):
+    x, h, c = rc.Input((3,)), rc.Input((4,)), rc.Input((4,))
+    cell = rc.LSTMCell(4)
+    output, states = cell(x, [h, c])
+    assert [y.shape for y in (output, *states)] == [(None, 4)] * 3
+    model = rc.Model([x, h, c], [output, *states])
+    values = [rng.standard_normal((2, n)) for n in (3, 4, 4)]
+    expected = rc.RNN(cell, return_state=True)(values[0][:, None], initial_state=values[1:])
+    for mine, exact in zip(model.predict(values), expected, strict=True):
+        np.testing.assert_allclose(mine, exact, atol=1e-6)

@@ -64,7 +64,9 @@ class SpatialDropout1D(_Identity):
 
 
 class AlphaDropout(_Identity):
-    """Drops values in training, to a mean that stays (Klambauer et al. 2017); returns its inputs.
+    """Drops values in training, keeping mean and variance; returns its inputs here.
+
+    See Klambauer et al. 2017.
 
     Args:
         rate: from 0 to 1; kept in the config.

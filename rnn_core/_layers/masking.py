@@ -28,8 +28,10 @@ class Masking(Layer):
     supports_masking = True
     config_keys = ("mask_value",)
 
-    def __init__(self, mask_value: float = 0.0, **kwargs: Any) -> None:
+    def __init__(self, mask_value: Any = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if isinstance(mask_value, dict):  # as Keras 3 writes an array
+            mask_value = mask_value["config"]["value"]
         self.mask_value = mask_value
 
     def call(self, inputs: Any) -> Array:

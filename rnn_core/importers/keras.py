@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from rnn_core import _initializers
-from rnn_core._layer import Layer, Weight
-from rnn_core._model import Model, Sequential
+from rnn_core._layer import Layer
+from rnn_core._model import Model
 from rnn_core._names import snake_case
 from rnn_core._registry import layer_from_config
+from rnn_core._sequential import Sequential
+from rnn_core._weights import Weight
 from rnn_core.formats import keras_h5, keras_zip
 
 # Layers' weights may take this many times the file: float16 in a file is float32 here, or float64.
