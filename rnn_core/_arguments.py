@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from rnn_core._dtypes import as_real
-from rnn_core._nest import flatten, listed, map_leaves, pack_like
+from rnn_core._nest import axes_of, first_leaf, flatten, listed, map_leaves, pack_like
 from rnn_core._typing import Array
 
 
@@ -17,7 +18,7 @@ def call_arguments(
     """Return a recurrent layer's inputs, and what else its call is given.
 
     Args:
-        layer: with `num_constants`, which counts the constants from now on.
+        layer: with `num_constants`.
         inputs, mask, training, initial_state, constants: as given to the layer.
 
     Raises:
@@ -26,8 +27,6 @@ def call_arguments(
     inputs, initial_state, constants = split_inputs(
         inputs, initial_state, constants, layer.num_constants, layer.name
     )
-    if constants:
-        layer.num_constants = len(constants)
     given = {
         "mask": mask,
         "training": training,
@@ -52,7 +51,7 @@ def split_inputs(
     Raises:
         ValueError: the same is given twice; some states or constants are symbolic, some are not.
     """
-    if isinstance(inputs, list) and any(_is_tensor(leaf) for leaf in flatten(inputs)):
+    if isinstance(inputs, list) and _is_tensor(first_leaf(inputs)):
         states = inputs[1:]
         if num_constants and constants is None:
             states, constants = states[:-num_constants], states[-num_constants:]
@@ -70,7 +69,8 @@ def split_inputs(
 
 
 def _is_tensor(value: Any) -> bool:
-    return hasattr(value, "shape")
+    """Return whether this is an array, or a symbolic tensor; NumPy's numbers have shapes too."""
+    return len(getattr(value, "shape", ())) > 0
 
 
 def first_mask(mask: Any, inputs: Any) -> Any:
@@ -90,8 +90,11 @@ def check_mask(mask: Any, inputs: Array, shape: tuple[int, int], name: str) -> A
 
     Raises:
         ValueError: another shape.
+        TypeError: neither booleans nor numbers.
     """
     mask = np.asarray(mask)
+    if mask.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: mask is {mask.dtype}, expected booleans")
     if mask.ndim > 2:
         mask = mask.any(axis=tuple(range(2, mask.ndim)))
     if mask.shape != shape:
@@ -100,6 +103,36 @@ def check_mask(mask: Any, inputs: Array, shape: tuple[int, int], name: str) -> A
         )
     booleans: Array = mask.astype(bool, copy=False)
     return booleans
+
+
+def fits(expected: Sequence[Any], given: Sequence[Any]) -> bool:
+    """Return whether two shapes may be the same; None stands for any length."""
+    return len(expected) == len(given) and all(
+        n is None or m is None or n == m for n, m in zip(expected, given, strict=True)
+    )
+
+
+def check_states(states: Any, sizes: Any, name: str) -> None:
+    """Raise ValueError if states, which may be symbolic, are not of a cell's sizes.
+
+    Args:
+        states: a list, an entry for each of the cell's.
+        sizes: the cell's `state_size`.
+        name: of the layer.
+    """
+    if len(listed(states)) != len(listed(sizes)):
+        raise ValueError(
+            f"{name}: layer has {len(listed(sizes))} states but was passed {len(listed(states))}"
+        )
+    leaves, expected = flatten(states), [axes_of(size) for size in flatten(sizes)]
+    if len(leaves) != len(expected):
+        raise ValueError(f"{name}: layer has {len(expected)} states but was passed {len(leaves)}")
+    for leaf, axes in zip(leaves, expected, strict=True):
+        if not fits((None, *axes), leaf.shape):
+            raise ValueError(
+                f"{name}: a state has shape {tuple(leaf.shape)}, "
+                f"expected ({', '.join(map(str, ('batch', *axes)))})"
+            )
 
 
 def fit_states(states: Any, like: list[Any], what: str, dtype: Any, name: str) -> list[Any]:
@@ -111,7 +144,7 @@ def fit_states(states: Any, like: list[Any], what: str, dtype: Any, name: str) -
     leaves, expected = flatten(states), flatten(like)
     if len(leaves) != len(expected):
         raise ValueError(f"{name}: layer has {len(expected)} states but was passed {len(leaves)}")
-    arrays = [as_real(leaf, dtype, name) for leaf in leaves]
+    arrays = [as_real(leaf, dtype, name, what) for leaf in leaves]
     for array, zero in zip(arrays, expected, strict=True):
         if array.shape != zero.shape:
             raise ValueError(f"{name}: {what} has shape {array.shape}, expected {zero.shape}")
@@ -120,11 +153,14 @@ def fit_states(states: Any, like: list[Any], what: str, dtype: Any, name: str) -
 
 
 def cast_constants(constants: Any, dtype: Any) -> Any:
-    """Return constants as arrays, real numbers in `dtype`."""
+    """Return constants as arrays that cannot be written to, real numbers in `dtype`."""
 
     def cast(value: Any) -> Array:
         array = np.asarray(value)
-        return array.astype(dtype, copy=False) if array.dtype.kind == "f" else array
+        array = array.astype(dtype, copy=False) if array.dtype.kind == "f" else array
+        view = array.view()
+        view.flags.writeable = False
+        return view
 
     return None if constants is None else map_leaves(cast, constants)
 
@@ -133,7 +169,7 @@ def check_sequences(inputs: Any, axes: int | None, row_shapes: Any, name: str) -
     """Raise ValueError if `inputs` are no sequences of what the layer was built for.
 
     Args:
-        inputs: ``(batch, timesteps, ...)``, or a tuple or dict of such.
+        inputs: ``(batch, timesteps, ...)``, or a tuple or dict of such; may be symbolic.
         axes: how many they have; None for any number from 3.
         row_shapes: what follows the first two axes, for each array; None for any.
         name: of the layer.
@@ -141,7 +177,7 @@ def check_sequences(inputs: Any, axes: int | None, row_shapes: Any, name: str) -
     if isinstance(inputs, list):
         raise ValueError(f"{name}: {len(inputs)} inputs in a list, expected one array first")
     leaves = flatten(inputs)
-    if axes is not None and len(leaves) != 1:
+    if axes is not None and isinstance(inputs, (tuple, dict)):
         raise ValueError(f"{name}: {len(leaves)} inputs, expected one array")
     for x in leaves:
         check_axes(x.shape, axes, name)
@@ -155,10 +191,7 @@ def check_sequences(inputs: Any, axes: int | None, row_shapes: Any, name: str) -
     if len(row_shapes) != len(leaves):
         raise ValueError(f"{name}: {len(leaves)} inputs, expected {len(row_shapes)}")
     for x, row in zip(leaves, row_shapes, strict=True):
-        fits = len(row) == x.ndim - 2 and all(
-            n in (None, m) for n, m in zip(row, x.shape[2:], strict=True)
-        )
-        if not fits:
+        if not fits(row, x.shape[2:]):
             expected = ", ".join("?" if n is None else str(n) for n in row)
             raise ValueError(
                 f"{name}: inputs have shape {x.shape}, "

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rnn_core._arguments import call_arguments, first_mask
+from rnn_core._graph import is_symbolic
 from rnn_core._layer import Layer
 from rnn_core._nest import flatten
 from rnn_core._registry import config_of, known_objects, layer_from_config
@@ -94,8 +95,8 @@ class Bidirectional(Layer):
                 child._declare_batch(self.batch_input_shape)
 
     def build(self, input_shape: Any) -> None:
-        self.forward_layer._ensure_built(input_shape)
-        self.backward_layer._ensure_built(input_shape)
+        for layer in self._directions():
+            layer._ensure_built(input_shape, self._building_for_call)
 
     def _directions(self) -> tuple[RNN, RNN]:
         return self.forward_layer, self.backward_layer
@@ -110,7 +111,15 @@ class Bidirectional(Layer):
         **kwargs: Any,
     ) -> Any:
         inputs, given = call_arguments(self, inputs, mask, training, initial_state, constants)
-        return super().__call__(inputs, **given, **kwargs)
+        if is_symbolic((inputs, given)):
+            self._check(inputs)
+        result = super().__call__(inputs, **given, **kwargs)
+        if is_symbolic(result):
+            halves = self._halves(given.get("initial_state"))
+            for layer, half in zip(self._directions(), halves, strict=True):
+                layer._check_graph_call(half, given.get("constants"))
+        self.num_constants = len(given.get("constants", ())) or self.num_constants
+        return result
 
     def _cast(self, inputs: Any) -> Any:
         return self.forward_layer._cast(inputs)
@@ -258,10 +267,15 @@ class Bidirectional(Layer):
 
 def _recreated(layer: RNN, **changes: Any) -> RNN:
     """Return a layer with the config of another, but for some changes."""
-    cells = [layer.cell, *getattr(layer.cell, "cells", [])]
-    classes = {type(cell).__name__: type(cell) for cell in cells}
+    classes = {type(part).__name__: type(part) for part in _cells_within(layer.cell)}
     new: RNN = type(layer).from_config({**layer.get_config(), **changes}, custom_objects=classes)
     return new
+
+
+def _cells_within(cell: Any) -> list[Any]:
+    """Return a cell and, if it is a stack, all cells in it."""
+    within = [_cells_within(inner) for inner in getattr(cell, "cells", [])]
+    return [cell, *(part for parts in within for part in parts)]
 
 
 def _first_shape(shape: Any) -> Any:

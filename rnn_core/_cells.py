@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any, ClassVar
 
 import numpy as np
 
 from rnn_core import _activations, _engine, _initializers
+from rnn_core._arguments import check_states
 from rnn_core._dropout import DropoutMasks
+from rnn_core._dtypes import as_real
+from rnn_core._graph import is_symbolic
+from rnn_core._nest import flatten, map_leaves
+from rnn_core._numbers import positive, rate, seed_of
 from rnn_core._protocol import AbstractRNNCell
 from rnn_core._registry import activation_of
 from rnn_core._typing import Array
@@ -51,21 +55,19 @@ class _KernelCell(AbstractRNNCell):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.units = operator.index(units)
-        if self.units <= 0:
-            raise ValueError(f"units is {units}, expected a positive number")
+        self.units = positive(units, "units")
         self.activation = activation_of(activation)
         self.use_bias = bool(use_bias)
         self.kernel_initializer = _initializers.get(kernel_initializer)
         self.recurrent_initializer = _initializers.get(recurrent_initializer)
         self.bias_initializer = _initializers.get(bias_initializer)
-        self.dropout = min(1.0, max(0.0, dropout))
-        self.recurrent_dropout = min(1.0, max(0.0, recurrent_dropout))
-        self.seed = seed
+        self.dropout = rate(dropout, "dropout")
+        self.recurrent_dropout = rate(recurrent_dropout, "recurrent_dropout")
+        self.seed = seed_of(seed)
         self.implementation = implementation
         self.bias: Array | None = None
         self._plan: _engine.Plan | None = None
-        self._dropout_masks = DropoutMasks(seed)
+        self._dropout_masks = DropoutMasks(self.seed)
 
     @property
     def state_size(self) -> Any:
@@ -148,6 +150,16 @@ class _KernelCell(AbstractRNNCell):
     def _plan_biases(self) -> tuple[Array | None, Array | None]:
         """Return the biases of the input's and of the recurrent product."""
         return self.bias, None
+
+    def __call__(self, inputs: Any, states: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return the output and the new states of one step; arguments as for the class."""
+        if not is_symbolic((inputs, states)):
+            check_states(map_leaves(np.asarray, states), self.state_size, self.name)
+            states = map_leaves(lambda s: as_real(s, self.dtype, self.name, "states"), states)
+            batch = {np.shape(leaf)[0] for leaf in (inputs, *flatten(states))}
+            if len(batch) > 1:
+                raise ValueError(f"{self.name}: inputs and states have batches {sorted(batch)}")
+        return super().__call__(inputs, states, *args, **kwargs)
 
     def _ready_plan(self) -> _engine.Plan | None:
         """Return the cell made ready for the engine, or None if only `call` can run it."""

@@ -10,6 +10,7 @@ from rnn_core import _initializers
 from rnn_core._convolution import convolve, data_format_of, output_space, padding_of, per_axis
 from rnn_core._dropout import DropoutMasks
 from rnn_core._nest import TensorShape, shapes_of
+from rnn_core._numbers import positive, rate, seed_of
 from rnn_core._protocol import AbstractRNNCell
 from rnn_core._registry import activation_of
 from rnn_core._rnn_layers import _CellLayer
@@ -103,9 +104,7 @@ class ConvLSTMCell(AbstractRNNCell):
         super().__init__(**kwargs)
         if rank not in (1, 2, 3):
             raise ValueError(f"rank is {rank}, expected 1, 2 or 3")
-        if filters <= 0:
-            raise ValueError(f"filters is {filters}, expected a positive number")
-        self.rank, self.filters = rank, int(filters)
+        self.rank, self.filters = rank, positive(filters, "filters")
         self.kernel_size = per_axis(kernel_size, rank, "kernel_size")
         self.strides = per_axis(strides, rank, "strides")
         self.padding = padding_of(padding, ("valid", "same"))
@@ -123,11 +122,11 @@ class ConvLSTMCell(AbstractRNNCell):
         self.recurrent_initializer = _initializers.get(recurrent_initializer)
         self.bias_initializer = _initializers.get(bias_initializer)
         self.unit_forget_bias = bool(unit_forget_bias)
-        self.dropout = min(1.0, max(0.0, dropout))
-        self.recurrent_dropout = min(1.0, max(0.0, recurrent_dropout))
-        self.seed = seed
+        self.dropout = rate(dropout, "dropout")
+        self.recurrent_dropout = rate(recurrent_dropout, "recurrent_dropout")
+        self.seed = seed_of(seed)
         self.bias: Array | None = None
-        self._masks = DropoutMasks(seed)
+        self._masks = DropoutMasks(self.seed)
         self._size = TensorShape(self._with_channels((None,) * rank, self.filters))
 
     def _row_shape(self, row: Any) -> tuple[Any, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rnn_core._numbers import positive
 from rnn_core._typing import Array
 
 # Bytes of windows to gather for one product: they stay in the cache.
@@ -15,10 +16,9 @@ _BLOCK = 1 << 20
 
 def one(value: Any) -> int:
     """Return the number in an int or a list of one, as Keras writes both; positive."""
-    number = int(np.ravel(value)[0])
-    if np.size(value) != 1 or number <= 0:
+    if np.size(value) != 1:
         raise ValueError(f"got {value!r}, expected one positive number")
-    return number
+    return positive(np.ravel(value)[0], "a number of steps or filters")
 
 
 def per_axis(value: Any, rank: int, name: str) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ class DropoutMasks:
     """
 
     def __init__(self, seed: int | None) -> None:
-        self._rng = np.random.default_rng(seed if isinstance(seed, int) else None)
+        self._rng = np.random.default_rng(seed)
         # By thread: calls at the same time are different sequences.
         self._drawn: dict[tuple[int, str], list[Array]] = {}
 

@@ -29,8 +29,13 @@ def resolve_dtype(dtype: Any) -> np.dtype[Any]:
     raise ValueError(f"dtype is {dtype!r}, expected float32 or float64")
 
 
-def as_real(value: Any, dtype: np.dtype[Any], owner: str) -> Array:
+def as_real(value: Any, dtype: np.dtype[Any], owner: str, what: str = "inputs") -> Array:
     """Return `value` as an array of `dtype`, itself if it is one.
+
+    Args:
+        value: an array, or what makes one.
+        dtype: of the result.
+        owner, what: for the error: whose it is, and what.
 
     Raises:
         TypeError: it holds something other than real numbers.
@@ -39,5 +44,5 @@ def as_real(value: Any, dtype: np.dtype[Any], owner: str) -> Array:
     if array.dtype == dtype:
         return array
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"{owner}: inputs are {array.dtype}, expected real numbers ({dtype})")
+        raise TypeError(f"{owner}: {what} is of {array.dtype}, expected real numbers ({dtype})")
     return array.astype(dtype)

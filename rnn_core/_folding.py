@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from rnn_core._layer import Layer
 from rnn_core._layers.dropout import Dropout, SpatialDropout1D
 from rnn_core._layers.embedding import Embedding
 from rnn_core._rnn import RNN
@@ -23,11 +24,13 @@ class FoldedEmbedding:
 
     Args:
         embedding: gives the ids' vectors.
+        between: layers that act on them in training only.
         layer: takes them.
     """
 
-    def __init__(self, embedding: Embedding, layer: RNN) -> None:
+    def __init__(self, embedding: Embedding, between: Sequence[Layer], layer: RNN) -> None:
         self.embedding = embedding
+        self.between = between
         self.layer = layer
         self._made_of: tuple[Any, ...] = ()
         self._table: Array | None = None
@@ -39,8 +42,10 @@ class FoldedEmbedding:
         ids = self.embedding._cast(inputs)
         table = self._current_table() if ids.ndim == 2 and not training else None
         if table is None:
-            inner, mask = self.embedding._call_with_mask(ids, mask, training)
-            return self.layer._call_with_mask(inner, mask, training)
+            inner: Any = ids
+            for layer in (self.embedding, *self.between, self.layer):
+                inner, mask = layer._call_with_mask(inner, mask, training)
+            return inner, mask
         mask = self.embedding.compute_mask(ids)
         output, states = self.layer._scan(ids, mask, training, table=table)
         result = self.layer._conclude(output, states)
@@ -62,7 +67,7 @@ def fold(layers: Sequence[Any]) -> list[Any]:
     """Return a chain of layers with each small embedding folded into the recurrent layer above it.
 
     Args:
-        layers: built, in order; dropout between the two acts in training only and is skipped.
+        layers: built, in order; there may be dropout between the two.
     """
     steps: list[Any] = []
     for layer in layers:
@@ -70,7 +75,7 @@ def fold(layers: Sequence[Any]) -> list[Any]:
         while below >= 0 and type(steps[below]) in (Dropout, SpatialDropout1D):
             below -= 1
         if below >= 0 and _fit(steps[below], layer):
-            steps[below:] = [FoldedEmbedding(steps[below], layer)]
+            steps[below:] = [FoldedEmbedding(steps[below], steps[below + 1 :], layer)]
         else:
             steps.append(layer)
     return steps

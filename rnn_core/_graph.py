@@ -47,7 +47,13 @@ class Node:
 
 def is_symbolic(structure: Any) -> bool:
     """Return whether a symbolic tensor is among the leaves."""
-    return any(isinstance(leaf, SymbolicTensor) for leaf in flatten(structure))
+    if isinstance(structure, dict):
+        return any(map(is_symbolic, structure.values()))
+    if isinstance(structure, list) and structure and isinstance(structure[0], (int, float)):
+        return False  # data in lists, which may be long
+    if isinstance(structure, (list, tuple)):
+        return any(map(is_symbolic, structure))
+    return isinstance(structure, SymbolicTensor)
 
 
 def record(layer: Layer, inputs: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -65,19 +71,48 @@ def symbolic_outputs(node: Node, shapes: Any) -> Any:
     return map_leaves(lambda shape: SymbolicTensor(shape, node, next(count)), shapes, is_shape)
 
 
-def sorted_nodes(outputs: list[SymbolicTensor]) -> list[Node]:
-    """Return the nodes that `outputs` need, each after those it needs itself."""
+def network(
+    inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]
+) -> tuple[list[Node], list[Layer]]:
+    """Return the calls that `outputs` need and the layers of a model, both in Keras's order.
+
+    By depth, which is the number of calls to the farthest output, the deepest first; a layer called
+    more than once is as deep as its deepest call. The order of weights depends on it, and so does
+    that of the calls of a layer with states.
+    """
+    postorder, first_visit = _visit(outputs)
+    depth_of: dict[Node, int] = {}
+    layer_depth: dict[Layer, int] = {}
+    for node in reversed(postorder):
+        depth = max(depth_of.setdefault(node, 0), layer_depth.get(node.layer, 0))
+        layer_depth[node.layer] = depth_of[node] = depth
+        for tensor in node.sources():
+            depth_of[tensor.node] = max(depth + 1, depth_of.get(tensor.node, 0))
+    for tensor in inputs:
+        if tensor.node.layer not in layer_depth:
+            layer_depth[tensor.node.layer] = 0
+            first_visit[tensor.node.layer] = -1
+    # Sorting keeps the order of what is equally deep.
+    nodes = sorted(depth_of, key=lambda node: -depth_of[node])
+    layers = sorted(layer_depth, key=lambda layer: (-layer_depth[layer], first_visit[layer]))
+    return nodes, layers
+
+
+def _visit(outputs: list[SymbolicTensor]) -> tuple[list[Node], dict[Layer, int]]:
+    """Return the nodes, each after those it needs, and when each layer was met first."""
     order: list[Node] = []
-    done: set[int] = set()
+    first_visit: dict[Layer, int] = {}
+    done: set[Node] = set()
     stack = [(tensor.node, False) for tensor in reversed(outputs)]
     while stack:
         node, expanded = stack.pop()
-        if id(node) in done:
+        if node in done:
             continue
         if expanded:
-            done.add(id(node))
+            done.add(node)
             order.append(node)
             continue
+        first_visit.setdefault(node.layer, len(first_visit))
         stack.append((node, True))
         stack.extend((tensor.node, False) for tensor in reversed(node.sources()))
-    return order
+    return order, first_visit

@@ -180,7 +180,8 @@ def _arguments(node: Any, layer: Layer, find: Find) -> tuple[list[Any], dict[str
             args = args[:1]
     else:
         args, kwargs = _keras2(node, find)
-    kwargs.pop("training", None)
+    if kwargs.get("training") is not True:
+        kwargs.pop("training", None)
     return args, {key: value for key, value in kwargs.items() if value is not None}
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from rnn_core._names import snake_case, unknown
+from rnn_core._numbers import seed_of
 from rnn_core._typing import Array
 
 Shape = tuple[int, ...]
@@ -117,14 +118,14 @@ class Initializer:
 
     def __init__(self, name: str, config: dict[str, Any] | None = None) -> None:
         self.name = name
-        self.seed = (config or {}).get("seed")
+        self.seed = seed_of((config or {}).get("seed"))
         defaults = _TABLE[name][1]
         given = {key: (config or {}).get(key, value) for key, value in defaults.items()}
         self.arguments = {key: _plain(value) for key, value in given.items()}
 
     def __call__(self, shape: Shape, dtype: Any = np.float32) -> Array:
         """Return an array of `shape`, drawn anew at each call unless there is a seed."""
-        rng = np.random.default_rng(self.seed if isinstance(self.seed, int) else None)
+        rng = np.random.default_rng(self.seed)
         return np.ascontiguousarray(_TABLE[self.name][0](rng, shape, **self.arguments), dtype)
 
     def get_config(self) -> dict[str, Any]:
@@ -133,8 +134,25 @@ class Initializer:
         return {"class_name": self.name, "config": {**self.arguments, **seed}}
 
 
+class _Function(Initializer):
+    """A function of the user's that takes a shape and a dtype."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self.name = getattr(function, "__name__", type(function).__name__)
+
+    def __call__(self, shape: Shape, dtype: Any = np.float32) -> Array:
+        values = np.array(self._function(shape, dtype=dtype), dtype, order="C")
+        if values.shape != shape:
+            raise ValueError(f"{self.name} returned shape {values.shape}, expected {shape}")
+        return values
+
+    def get_config(self) -> dict[str, Any]:
+        return {"class_name": self.name, "config": {}}
+
+
 def get(identifier: Any) -> Initializer:
-    """Return the initializer that a name, a Keras config or an `Initializer` stands for.
+    """Return the initializer that a name, a Keras config or a function stands for.
 
     Raises:
         ValueError: no initializer has this name.
@@ -144,6 +162,8 @@ def get(identifier: Any) -> Initializer:
         return identifier
     if isinstance(identifier, dict):
         identifier, config = identifier.get("class_name"), identifier.get("config")
+    if callable(identifier):
+        return _Function(identifier)
     name = str(identifier)
     name = name if name in _TABLE else snake_case(name)
     name = _ALIASES.get(name, _BY_SNAKE_CASE.get(name, name))

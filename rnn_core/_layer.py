@@ -14,6 +14,7 @@ from rnn_core._names import unique_name
 from rnn_core._nest import flatten, map_leaves
 from rnn_core._registry import LAYERS, config_of
 from rnn_core._signatures import takes
+from rnn_core._states import Together
 from rnn_core._typing import Array
 from rnn_core._weights import Weight, Weighted
 
@@ -93,12 +94,16 @@ class Layer(Weighted):
     _keras3_arguments: ClassVar[tuple[str, ...]] = ()
     # What the inputs' axes mean, for layers that want a fixed number of them.
     input_axes: ClassVar[str | None] = None
+    # A class from elsewhere, whose `call` may run several layers with states.
+    _is_users: ClassVar[bool] = False
+    _building_for_call: bool = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "build" in vars(cls):
             cls.build = _marking_built(cls.build)  # type: ignore[method-assign]
-        if cls.__module__.startswith("rnn_core.") and not cls.__name__.startswith("_"):
+        cls._is_users = not cls.__module__.startswith("rnn_core.")
+        if not cls._is_users and not cls.__name__.startswith("_"):
             LAYERS[cls.__name__] = cls
 
     def __init__(
@@ -125,7 +130,10 @@ class Layer(Weighted):
             return _graph.record(self, inputs, args, kwargs)
         inputs = self._cast(inputs)
         self._check(inputs)
-        self._ensure_built(map_leaves(np.shape, inputs))
+        self._ensure_built(map_leaves(np.shape, inputs), for_call=True)
+        if self._is_users:
+            with Together():
+                return self.call(inputs, *args, **kwargs)
         return self.call(inputs, *args, **kwargs)
 
     def call(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
@@ -207,10 +215,12 @@ class Layer(Weighted):
         ((3, 4), (4,))
         """
 
-    def _ensure_built(self, input_shape: Any) -> None:
+    def _ensure_built(self, input_shape: Any, for_call: bool = False) -> None:
+        """Build once; `for_call` if the shape is that of the first inputs, and no declared one."""
         if not self.built:
             with _building:
                 if not self.built:
+                    self._building_for_call = for_call
                     self.build(input_shape)
                     self.built = True
 

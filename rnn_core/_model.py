@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -48,16 +49,20 @@ class Model(Layer):
 
     def __init__(self, inputs: Any, outputs: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        for tensor in (*flatten(inputs), *flatten(outputs)):
+            if not isinstance(tensor, SymbolicTensor):
+                raise ValueError(f"{self.name}: got {tensor!r}, expected a symbolic tensor")
         self._inputs, self._outputs = inputs, outputs
-        self._nodes = _graph.sorted_nodes(flatten(outputs))
-        given = {id(tensor.node) for tensor in flatten(inputs)}
+        self._nodes, self._layers = _graph.network(flatten(inputs), flatten(outputs))
+        given = [tensor.node for tensor in flatten(inputs)]
         for node in self._nodes:
-            if isinstance(node.layer, InputLayer) and id(node) not in given:
+            if isinstance(node.layer, InputLayer) and node not in given:
                 raise ValueError(
                     f"{self.name}: outputs need {node.layer.name!r}, which is no input"
                 )
-        nodes = [tensor.node for tensor in flatten(inputs)] + self._nodes
-        self._layers = list({id(node.layer): node.layer for node in nodes}.values())
+        if len(set(given)) != len(given):
+            raise ValueError(f"{self.name}: an input is given twice")
+        check_names(self.name, self._layers)
         self.built = True
 
     # Structure
@@ -121,6 +126,11 @@ class Model(Layer):
 
     # Calling
 
+    def _input_keys(self) -> list[str]:
+        """Return the names to give inputs by in a dict."""
+        by_key = isinstance(self._inputs, dict)
+        return list(self._inputs) if by_key else [layer.name for layer in self.input_layers]
+
     def _cast(self, inputs: Any) -> Any:
         return self._arrange(inputs)
 
@@ -128,9 +138,7 @@ class Model(Layer):
         """Return arrays in the structure of the model's inputs, shapes checked."""
         layers = self.input_layers
         if isinstance(inputs, dict):
-            by_key = isinstance(self._inputs, dict)
-            keys = self._inputs if by_key else [layer.name for layer in layers]
-            leaves = [named_input(inputs, key, self.name) for key in keys]
+            leaves = [named_input(inputs, key, self.name) for key in self._input_keys()]
         elif len(layers) > 1:
             leaves = flatten(inputs)
         else:
@@ -159,8 +167,11 @@ class Model(Layer):
     ) -> tuple[Any, Any]:
         given = kwargs or {}
         training = given.get("training", training)
+        mask = given.get("mask", mask)
+        if isinstance(mask, dict):
+            mask = [mask[key] for key in self._input_keys()]
         with Together():
-            return self._run(self._arrange(inputs), given.get("mask", mask), training)
+            return self._run(self._arrange(inputs), mask, training)
 
     def _run(self, inputs: Any, mask: Any, training: bool | None) -> tuple[Any, Any]:
         values: dict[SymbolicTensor, tuple[Any, Any]] = {}
@@ -222,17 +233,16 @@ class Model(Layer):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         shapes: dict[SymbolicTensor, Any] = {}
-        given = input_shape if isinstance(input_shape, list) else [input_shape]
+        given = shapes_of(input_shape)
         if isinstance(input_shape, dict):
-            given = [input_shape[key] for key in self._inputs]
+            given = [input_shape[key] for key in self._input_keys()]
         shapes.update(zip(flatten(self._inputs), given, strict=True))
         for node in self._nodes:
             if isinstance(node.layer, InputLayer):
                 continue
             inner = map_leaves(shapes.__getitem__, node.inputs)
             result = node.layer._symbolic_shape(inner, node.args)
-            results = result if isinstance(result, list) else [result]
-            shapes.update(zip(flatten(node.outputs), results, strict=True))
+            shapes.update(zip(flatten(node.outputs), shapes_of(result), strict=True))
         found = [shapes[tensor] for tensor in flatten(self._outputs)]
         return found if isinstance(self._outputs, (list, tuple, dict)) else found[0]
 
@@ -287,6 +297,13 @@ class Model(Layer):
         # The order of a file's layers is part of the format of its weights.
         model._layers = layers
         return model
+
+
+def check_names(model_name: str, layers: Iterable[Layer]) -> None:
+    """Raise ValueError if two layers have the same name."""
+    twice = [name for name, n in Counter(layer.name for layer in layers).items() if n > 1]
+    if twice:
+        raise ValueError(f"{model_name}: layers have the same name: {', '.join(twice)}")
 
 
 def named_input(inputs: dict[str, Any], key: str, model_name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -23,6 +24,14 @@ def flatten(structure: Any, is_leaf: IsLeaf = _never) -> list[Any]:
     if isinstance(structure, (list, tuple)):
         return [leaf for value in structure for leaf in flatten(value, is_leaf)]
     return [structure]
+
+
+def first_leaf(structure: Any) -> Any:
+    """Return the first leaf, or None if there is none."""
+    while isinstance(structure, (list, tuple, dict)):
+        values = structure.values() if isinstance(structure, dict) else structure
+        structure = next(iter(values), None)
+    return structure
 
 
 def map_leaves(function: Callable[[Any], Any], structure: Any, is_leaf: IsLeaf = _never) -> Any:
@@ -64,7 +73,7 @@ class TensorShape:
     """
 
     def __init__(self, dims: Any) -> None:
-        self._dims = tuple(None if n is None else int(n) for n in _dims_of(dims))
+        self._dims = tuple(None if n is None else operator.index(n) for n in _dims_of(dims))
 
     @property
     def rank(self) -> int:

@@ -93,10 +93,23 @@ class AbstractRNNCell(Layer):
 
 
 def check_cell(cell: Any) -> None:
-    """Raise ValueError if `cell` has no `call` or no `state_size`."""
+    """Raise ValueError if `cell` has no `call`, or no `state_size` that says its states' sizes."""
+    if isinstance(cell, type):
+        raise ValueError(f"{cell!r} is a class, expected a cell made of it")
     for attribute in ("call", "state_size"):
         if attribute not in dir(cell):
             raise ValueError(f"{cell!r} is no cell: it has no {attribute!r}")
+    try:
+        sizes = flatten(cell.state_size)
+    except (AttributeError, NotImplementedError):  # not known before the cell is built
+        return
+    for size in sizes:
+        try:
+            known = size is not None and axes_of(size)
+        except TypeError:
+            known = None
+        if not known:
+            raise ValueError(f"{cell!r} has state_size {cell.state_size!r}, expected whole numbers")
 
 
 def output_size_of(cell: Any) -> Any:
@@ -135,21 +148,21 @@ def build_cell(cell: Any, input_shape: Any) -> None:
 
 
 def step_of(cell: Any, training: bool | None, constants: Any) -> Step:
-    """Return `cell.call` with `training` and `constants` bound, as far as it takes them.
-
-    Raises:
-        ValueError: there are constants, and the cell takes none.
-    """
+    """Return `cell.call` with `training` and `constants` bound, as far as it takes them."""
     bound: dict[str, Any] = {}
     if takes(cell.call, "training"):
         bound["training"] = training
-    if constants:
-        if not takes_constants(cell):
-            raise ValueError(
-                f"{len(constants)} constants, expected none: {cell!r} takes no 'constants'"
-            )
+    if constants and takes_constants(cell):
         bound["constants"] = constants
     return partial(cell.call, **bound) if bound else cell.call
+
+
+def check_constants(cell: Any, constants: Any) -> None:
+    """Raise ValueError if there are constants, and the cell takes none."""
+    if constants and not takes_constants(cell):
+        raise ValueError(
+            f"{len(constants)} constants, expected none: {cell!r} takes no 'constants'"
+        )
 
 
 def takes_constants(cell: Any) -> bool:

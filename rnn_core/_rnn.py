@@ -13,10 +13,12 @@ from rnn_core._arguments import (
     check_axes,
     check_mask,
     check_sequences,
+    check_states,
     first_mask,
 )
 from rnn_core._cells import GRUCell, LSTMCell, SimpleRNNCell
 from rnn_core._dtypes import as_real
+from rnn_core._graph import is_symbolic
 from rnn_core._layer import Layer
 from rnn_core._nest import axes_of, flatten, is_shape, map_leaves, shapes_of
 from rnn_core._registry import config_of, known_objects, layer_from_config
@@ -121,7 +123,7 @@ class RNN(Stateful):
             check_axes(shape, self._axes(), self.name)
         _protocol.build_cell(self.cell, map_leaves(self._step_shape, input_shape, is_shape))
         self._row_shapes = self._rows_of(shapes_of(input_shape))
-        if self.stateful:
+        if self.stateful and not self._building_for_call:
             self._declare_batch(shapes_of(input_shape)[0])
 
     def _rows_of(self, shapes: list[Any]) -> list[tuple[Any, ...]]:
@@ -160,7 +162,19 @@ class RNN(Stateful):
         **kwargs: Any,
     ) -> Any:
         inputs, given = call_arguments(self, inputs, mask, training, initial_state, constants)
-        return super().__call__(inputs, **given, **kwargs)
+        if is_symbolic((inputs, given)):
+            self._check(inputs)
+        result = super().__call__(inputs, **given, **kwargs)
+        if is_symbolic(result):
+            self._check_graph_call(**given)
+        self.num_constants = len(given.get("constants", ())) or self.num_constants
+        return result
+
+    def _check_graph_call(self, initial_state: Any = None, constants: Any = None, **_: Any) -> None:
+        """Raise ValueError for what a call of the model would raise."""
+        _protocol.check_constants(self.cell, constants)
+        if initial_state is not None:
+            check_states(initial_state, self.cell.state_size, self.name)
 
     def _cast(self, inputs: Any) -> Any:
         if isinstance(inputs, (tuple, dict)):
@@ -222,15 +236,17 @@ class RNN(Stateful):
             states = self._room_for(first_states, buffers, initial_state)
             output = self._scan_native(plans, inputs, mask, first_states, states, out, table)
         else:
-            output, states = self._scan_steps(step, inputs, mask, first_states, out)
+            output, states = self._scan_steps(step, inputs, mask, first_states)
         if self.time_major and self.return_sequences:
             output = map_leaves(lambda y: y.swapaxes(0, 1), output)
         return output, states
 
     def _step(self, training: bool | None, constants: Any) -> _protocol.Step:
         """Return the cell's `call` with what else it takes."""
-        step = _protocol.step_of(self.cell, training, constants)
-        return self.cell._bind(training, constants) if type(self.cell) is StackedRNNCells else step
+        _protocol.check_constants(self.cell, constants)
+        if type(self.cell) is StackedRNNCells:
+            return self.cell._bind(training, constants)
+        return _protocol.step_of(self.cell, training, constants)
 
     def _writes_in_place(self, training: bool | None) -> bool:
         """Return whether `_scan` takes an `out` of the shape that `compute_output_shape` says."""
@@ -291,7 +307,6 @@ class RNN(Stateful):
         inputs: Any,
         mask: Array | None,
         states: list[Any],
-        out: Array | None,
     ) -> tuple[Any, list[Any]]:
         """Run any cell, one Python call a time step."""
         batch, timesteps = flatten(inputs)[0].shape[:2]
@@ -300,7 +315,6 @@ class RNN(Stateful):
             timesteps if self.return_sequences else None,
             lambda: _protocol.output_size_of(self.cell),
             self.dtype,
-            out,
         )
         backwards, zero = self.go_backwards, self.zero_output_for_mask
         mask = np.ones((batch, timesteps), bool) if mask is None else mask

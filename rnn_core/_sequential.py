@@ -11,7 +11,7 @@ from rnn_core._folding import fold
 from rnn_core._graph import SymbolicTensor
 from rnn_core._input import InputLayer
 from rnn_core._layer import Layer
-from rnn_core._model import Model, named_input
+from rnn_core._model import Model, check_names, named_input
 from rnn_core._registry import config_of, known_objects, layer_from_config
 
 
@@ -46,6 +46,7 @@ class Sequential(Model):
 
         Raises:
             TypeError: no layer.
+            ValueError: a layer of the same name is in the chain.
 
         >>> from rnn_core import Dense
         >>> model = Sequential()
@@ -62,6 +63,7 @@ class Sequential(Model):
             raise TypeError(f"{self.name}: got {layer!r}, expected a layer")
         if not self._chain and self._input is None and layer.batch_input_shape is not None:
             self._input = InputLayer(batch_shape=layer.batch_input_shape)
+        check_names(self.name, [*self._chain, layer])
         self._chain.append(layer)
         self.built = False
         if self._input is not None and None not in self._input.batch_shape[-1:]:

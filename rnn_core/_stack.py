@@ -26,7 +26,7 @@ class StackedRNNCells(Layer):
     ``(batch, units)`` and the new states, likewise.
 
     Raises:
-        ValueError: something in `cells` is no cell.
+        ValueError: there are no cells, or something in `cells` is none.
 
     >>> from rnn_core import GRUCell, LSTMCell
     >>> cell = StackedRNNCells([LSTMCell(4), GRUCell(3)])
@@ -39,9 +39,11 @@ class StackedRNNCells(Layer):
         self, cells: Sequence[Any], reverse_state_order: bool = False, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        for cell in cells:
-            _protocol.check_cell(cell)
         self.cells = list(cells)
+        if not self.cells:
+            raise ValueError(f"{self.name}: no cells, expected at least one")
+        for cell in self.cells:
+            _protocol.check_cell(cell)
         self.reverse_state_order = reverse_state_order
 
     def _in_order(self, entries: Any) -> list[Any]:
@@ -113,12 +115,7 @@ class StackedRNNCells(Layer):
 
     def _bind(self, training: bool | None, constants: Any) -> _protocol.Step:
         """Return `call` with `training` and `constants` bound, each for the cells that take it."""
-        steps = [
-            _protocol.step_of(
-                cell, training, constants if _protocol.takes_constants(cell) else None
-            )
-            for cell in self.cells
-        ]
+        steps = [_protocol.step_of(cell, training, constants) for cell in self.cells]
 
         def step_all(inputs: Any, states: Any) -> tuple[Any, Any]:
             new_states = []

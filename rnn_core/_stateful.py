@@ -11,6 +11,7 @@ from rnn_core._arguments import fit_states
 from rnn_core._dtypes import as_real
 from rnn_core._layer import Layer
 from rnn_core._nest import flatten, listed, map_leaves
+from rnn_core._signatures import accepted
 from rnn_core._states import StateBuffers
 
 
@@ -49,6 +50,14 @@ class Stateful(Layer):
             raise ValueError(f"{self.name}: get_initial_state needs inputs or batch_size")
         return self._zero_states(inputs, batch_size)
 
+    def _own_states(self, inputs: Any, batch: int) -> list[Any]:
+        """Return the first states, a subclass's if it has a `get_initial_state` of its own."""
+        make = self.get_initial_state
+        if type(self).get_initial_state is Stateful.get_initial_state or inputs is None:
+            return self._zero_states(inputs, batch)
+        states = make(**accepted(make, {"inputs": inputs, "batch_size": batch}))
+        return [map_leaves(lambda s: np.array(s, self.dtype), state) for state in listed(states)]
+
     def _zero_states(self, inputs: Any, batch: int) -> list[Any]:
         """Return the first states for batch-major inputs, None if they are not known."""
         state = _protocol.initial_state_of(self.cell, batch, self.dtype)
@@ -60,15 +69,15 @@ class Stateful(Layer):
         """Return the states to begin with, and a stateful layer's buffers."""
         batch = flatten(inputs)[0].shape[0]
         buffers = self._buffers_for(batch, inputs) if self.stateful else None
-        like = self._zero_states(inputs, batch) if buffers is None else buffers.current
+        like = self._own_states(inputs, batch) if buffers is None else buffers.current
         if initial_state is None:
             return like, buffers
-        given = listed(initial_state)
-        if len(given) != len(like):
+        if len(listed(initial_state)) != len(like):
             raise ValueError(
-                f"{self.name}: layer has {len(like)} states but was passed {len(given)}"
+                f"{self.name}: layer has {len(like)} states "
+                f"but was passed {len(listed(initial_state))}"
             )
-        states = fit_states(given, like, "initial_state", self.dtype, self.name)
+        states = fit_states(initial_state, like, "initial_state", self.dtype, self.name)
         return states, buffers
 
     def _room_for(
@@ -93,7 +102,7 @@ class Stateful(Layer):
                 f"was given a batch of {batch}"
             )
         if buffers is None or buffers.batch != batch:
-            buffers = self._buffers = StateBuffers(self._zero_states(inputs, batch), batch)
+            buffers = self._buffers = StateBuffers(self._own_states(inputs, batch), batch)
         return buffers
 
     def _record(self, states: list[Any]) -> None:
@@ -152,7 +161,7 @@ class Stateful(Layer):
         if self._buffers is not None and self._buffers.live:
             like, first = self._buffers.states, map_leaves(np.zeros_like, self._buffers.states)
         elif self._fixed_batch is not None:
-            like = first = self._zero_states(None, self._fixed_batch)
+            like = first = self._own_states(None, self._fixed_batch)
         else:
             raise ValueError(
                 f"{self.name}: a stateful layer must know its batch size to reset its states: "

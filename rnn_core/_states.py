@@ -66,8 +66,8 @@ class StateBuffers:
             waiting.append(self)
 
     def set(self, states: Any) -> None:
-        """Take over `states` at once."""
-        for (kept, _), leaf in zip(self._pairs, flatten(states), strict=True):
+        """Take over `states` at once; some of them may be the arrays here."""
+        for (kept, _), leaf in zip(self._pairs, flatten(map_leaves(np.array, states)), strict=True):
             np.copyto(kept, leaf)
         self.live = True
 

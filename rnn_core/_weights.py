@@ -177,7 +177,8 @@ class Weighted:
         if len(values) != len(targets):
             raise ValueError(f"{self.name}: {len(values)} weights, expected {len(targets)}")
         arrays = [
-            as_real(v, w.value.dtype, self.name) for v, w in zip(values, targets, strict=True)
+            as_real(v, w.value.dtype, self.name, f"weight {w.name!r}")
+            for v, w in zip(values, targets, strict=True)
         ]
         for weight, array in zip(targets, arrays, strict=True):
             if array.shape != weight.value.shape:

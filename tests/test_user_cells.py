@@ -338,12 +338,12 @@ X = np.zeros((2, 3, 2))
         (
             lambda: rc.RNN(plain(call=lambda self, x, states: (x, [x, x])))(X),
             ValueError,
-            "the cell returned 2 states, expected 1",
+            r"states of shapes \[\(2, 2\), \(2, 2\)\], expected \[\(2, 2\)\]",
         ),
         (
             lambda: rc.RNN(plain(call=lambda self, x, states: (x[:1], states)))(X),
             ValueError,
-            r"an output of shape \(1, 2\), expected a batch of 2",
+            r"an output of shape \(1, 2\), expected an array with a batch of 2",
         ),
         (
             lambda: rc.RNN(plain())(X, constants=[X]),
@@ -386,7 +386,7 @@ X = np.zeros((2, 3, 2))
         (lambda: rc.AbstractRNNCell().state_size, NotImplementedError, "define state_size"),
         (lambda: rc.AbstractRNNCell().output_size, NotImplementedError, "define output_size"),
         (lambda: rc.AbstractRNNCell().call(X, []), NotImplementedError, "define call"),
-        (lambda: rc.LSTMCell(2.5), TypeError, "float"),
+        (lambda: rc.LSTMCell(2.5), TypeError, "units is 2.5, expected a whole number"),
     ],
 )
 def test_errors(call, error, message):

@@ -6,6 +6,7 @@ from typing import Any
 
 from rnn_core import _initializers
 from rnn_core._layer import Layer
+from rnn_core._numbers import positive
 from rnn_core._registry import activation_of
 from rnn_core._typing import Array
 
@@ -45,9 +46,7 @@ class Dense(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if units <= 0:
-            raise ValueError(f"units is {units}, expected a positive number")
-        self.units = int(units)
+        self.units = positive(units, "units")
         self.activation = activation_of(activation)
         self.use_bias = use_bias
         self.kernel_initializer = _initializers.get(kernel_initializer)

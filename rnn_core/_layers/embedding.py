@@ -8,6 +8,7 @@ import numpy as np
 
 from rnn_core import _initializers
 from rnn_core._layer import Layer
+from rnn_core._numbers import positive
 from rnn_core._typing import Array
 
 
@@ -48,14 +49,10 @@ class Embedding(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if input_dim <= 0 or output_dim <= 0:
-            raise ValueError(
-                f"input_dim, output_dim are {input_dim}, {output_dim}, expected positive numbers"
-            )
         if input_length is not None and self.batch_input_shape is None:
             self.batch_input_shape = (None, input_length)
-        self.input_dim = int(input_dim)
-        self.output_dim = int(output_dim)
+        self.input_dim = positive(input_dim, "input_dim")
+        self.output_dim = positive(output_dim, "output_dim")
         self.embeddings_initializer = _initializers.get(embeddings_initializer)
         self.mask_zero = mask_zero
 

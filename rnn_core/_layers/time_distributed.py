@@ -11,6 +11,7 @@ from rnn_core._layer import Layer
 from rnn_core._nest import flatten, is_shape, map_leaves, pack_like
 from rnn_core._registry import config_of, known_objects, layer_from_config
 from rnn_core._signatures import takes
+from rnn_core._states import Together
 
 
 class TimeDistributed(Layer):
@@ -70,7 +71,8 @@ class TimeDistributed(Layer):
         kwargs = {"training": training} if takes(self.layer.call, "training") else {}
         inner_mask = mask if np.ndim(mask) > 2 and takes(self.layer.call, "mask") else None
         if any(getattr(layer, "stateful", False) for layer in self.layer._walk_layers()):
-            return self._step_by_step(inputs, inner_mask, kwargs)
+            with Together():
+                return self._step_by_step(inputs, inner_mask, kwargs)
 
         def as_rows(x: Any) -> Any:
             return np.reshape(x, (math.prod(lead), *np.shape(x)[2:]))
