@@ -281,3 +281,55 @@ def test_memory_stays_flat_over_single_steps(kind, rng):
     for _ in range(100_000 if kind == "lstm" else 20_000):
         layer(x)
     assert resident_bytes() - before < 1 << 20
+
+
+def test_states_can_be_exchanged(rng):
+    layer = rc.LSTM(4, stateful=True)
+    layer(rng.standard_normal((2, 3, FEATURES)))
+    h, c = copy.deepcopy(layer.states)
+    layer.reset_states(layer.states[::-1])
+    assert same(layer.states, [c, h])
+
+
+@pytest.mark.parametrize("kind", sorted(LAYERS))
+def test_a_failed_first_call_says_nothing_of_the_batch(kind):
+    layer = LAYERS[kind](stateful=True)
+    with pytest.raises(ValueError, match="mask has shape"):
+        layer(np.zeros((2, 3, FEATURES)), mask=np.ones((2, 9)))
+    layer(np.zeros((3, 3, FEATURES)))
+
+
+class Both(rc.Layer):
+    """A user's layer of two recurrent ones, the second of which may fail."""
+
+    def __init__(self, at):
+        super().__init__()
+        self.first = rc.GRU(3, stateful=True, return_sequences=True)
+        self.second = rc.RNN(Fails(at), stateful=True)
+
+    def call(self, inputs):
+        return self.second(self.first(inputs))
+
+
+def test_layers_of_layers_keep_all_states_or_none(rng):
+    x = rng.standard_normal((2, 4, FEATURES))
+    both = Both(at=6)
+    both(x)
+    before = snapshot(both.first)
+    with pytest.raises(KeyboardInterrupt):
+        both(x)
+    assert same(both.first.states, before)
+    each = rc.TimeDistributed(rc.RNN(Fails(at=6), stateful=True))
+    each(x[:, :, None])
+    with pytest.raises(KeyboardInterrupt):
+        each(x[:, :, None])
+    assert np.array_equal(each.layer.states[0], [[4], [4]])
+
+
+def test_a_stateful_layer_in_time_distributed_goes_from_step_to_step(rng):
+    x = rng.standard_normal((2, 3, 4, FEATURES)).astype(np.float32)
+    layer = rc.GRU(4, stateful=True)
+    outputs = rc.TimeDistributed(layer)(x)
+    layer.reset_states()
+    for t in range(3):
+        np.testing.assert_array_equal(outputs[:, t], layer(x[:, t]))

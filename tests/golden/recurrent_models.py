@@ -51,6 +51,59 @@ def model_in_a_model(k):
     return [model(data(2, 4, 3)), [w.shape for w in model.get_weights()]]
 
 
+def two_branches(k):
+    L = k.layers
+    a, b = k.Input((4, 3), name="a"), k.Input((4, 3), name="b")
+    deep = L.Dense(3, name="d2")(L.Dense(3, name="d1")(a))
+    return [a, b], L.Add(name="add")([deep, L.Dense(3, name="d3")(b)])
+
+
+def encoder_decoder(k):
+    L = k.layers
+    enc, dec = k.Input((None,), name="enc"), k.Input((None,), name="dec")
+    _, h, c = L.LSTM(3, return_state=True, name="el")(L.Embedding(5, 3, name="e1")(enc))
+    words = L.Embedding(5, 3, name="e2")(dec)
+    y = L.LSTM(3, return_sequences=True, name="dl")(words, initial_state=[h, c])
+    return [enc, dec], L.Dense(2, name="out")(y)
+
+
+def uneven(k, backwards):
+    L = k.layers
+    a = k.Input((4, 3), name="a")
+    deep, flat = L.Dense(3, name="z1")(L.Dense(3, name="z0")(a)), L.Dense(3, name="y1")(a)
+    return a, [flat, deep] if backwards else [deep, flat]
+
+
+def with_unused_input(k):
+    a, b = k.Input((4, 3), name="a"), k.Input((4, 3), name="b")
+    return [b, a], k.layers.GRU(2, name="g")(a)
+
+
+ORDERS = {
+    "two branches": two_branches,
+    "encoder decoder": encoder_decoder,
+    "deep first": lambda k: uneven(k, False),
+    "deep last": lambda k: uneven(k, True),
+    "unused": with_unused_input,
+}
+
+
+@case(list(ORDERS))
+def model_layer_order(k, kind):
+    return [layer.name for layer in k.Model(*ORDERS[kind](k)).layers]
+
+
+@case(["equal", "deeper"])
+def model_shared_stateful(k, kind):
+    """A layer with states that is called twice: which call comes first is in the values."""
+    a, b = k.Input(batch_shape=(1, 2, 1)), k.Input(batch_shape=(1, 2, 1))
+    layer = k.layers.SimpleRNN(1, activation=None, stateful=True)
+    second = k.layers.Dense(1)(b) if kind == "deeper" else b
+    model = k.Model([a, b], [layer(a), layer(second)])
+    model.set_weights([np.ones_like(w) for w in model.get_weights()])
+    return model([np.full((1, 2, 1), 1.0, "float32"), np.full((1, 2, 1), 10.0, "float32")])
+
+
 @case(["gaps", "row"])
 def model_mask_flow(k, mask):
     L = k.layers

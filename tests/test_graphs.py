@@ -1,0 +1,127 @@
+"""Calls of layers in graphs: what they refuse, and the order of what they make."""
+
+import json
+
+import numpy as np
+import pytest
+
+import rnn_core as rc
+
+X = np.ones((2, 4, 3), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda x: rc.LSTM(2)(x, initial_state=[rc.Input((2,))]), "2 states but was passed 1"),
+        (
+            lambda x: rc.LSTM(2)(x, initial_state=[rc.Input((2,)), rc.Input((3,))]),
+            r"a state has shape \(None, 3\), expected \(batch, 2\)",
+        ),
+        (
+            lambda x: rc.Bidirectional(rc.GRU(2))(x, initial_state=[rc.Input((2,))]),
+            "a list of as many",
+        ),
+        (
+            lambda x: rc.RNN(rc.LSTMCell(2))(x, constants=[rc.Input((2,))]),
+            "1 constants, expected none",
+        ),
+        (lambda x: rc.GRU(2)(rc.Input((3,))), "expected 3 axes"),
+        (lambda x: rc.Model(x, X), "expected a symbolic tensor"),
+        (lambda x: rc.Model([x, x], rc.GRU(2)(x)), "an input is given twice"),
+        (lambda x: rc.Model(rc.Input((2,)), rc.GRU(2)(x)), "which is no input"),
+        (
+            lambda x: rc.Model(x, rc.GRU(2, name="a")(rc.Dense(2, name="a")(x))),
+            "the same name: a",
+        ),
+        (
+            lambda x: rc.Sequential([rc.Dense(2, name="a"), rc.Dense(2, name="a")]),
+            "the same name: a",
+        ),
+    ],
+)
+def test_errors(make, message):
+    with pytest.raises(ValueError, match=message):
+        make(rc.Input((4, 3)))
+
+
+def test_a_built_layer_refuses_other_features():
+    layer = rc.GRU(2)
+    layer(X)
+    with pytest.raises(ValueError, match="expected 3 features"):
+        layer(rc.Input((4, 5)))
+
+
+@pytest.mark.parametrize("give", [lambda i, j: (i, j), lambda i, j: {"j": j, "i": i}])
+def test_a_nested_model_takes_tuples_and_dicts(give):
+    i, j = rc.Input((4, 3), name="i"), rc.Input((4, 3), name="j")
+    inner = rc.Model([i, j], rc.Subtract()([i, j]))
+    a, b = rc.Input((4, 3)), rc.Input((4, 3))
+    outer = rc.Model([a, b], inner(give(a, b)))
+    assert np.array_equal(outer([2 * X, X]), X)
+
+
+def test_keras_3_has_arguments_in_another_order():
+    x, h = rc.Input((4, 3)), rc.Input((2,))
+    model = rc.Model([x, h], rc.GRU(2)(x, initial_state=[h]))
+    config = json.loads(json.dumps(model.get_config()))
+    (node,) = config["layers"][-1]["inbound_nodes"]
+    node["args"].append(node["kwargs"].pop("initial_state"))
+    twin = rc.Model.from_config(config)
+    twin.set_weights(model.get_weights())
+    values = [X, np.ones((2, 2))]
+    np.testing.assert_array_equal(twin(values), model(values))
+    assert not np.array_equal(model(values), model([X, np.zeros((2, 2))]))
+
+
+def test_training_that_a_graph_says():
+    x = rc.Input((4, 3))
+    model = rc.Model(x, rc.Dropout(1.0)(x, training=True))
+    twin = rc.Model.from_config(json.loads(json.dumps(model.get_config())))
+    assert not model(X).any()
+    assert not twin(X).any()
+
+
+NOISE = {
+    "Dropout": lambda **kwargs: rc.Dropout(0.25, **kwargs),
+    "SpatialDropout1D": lambda **kwargs: rc.SpatialDropout1D(0.25, **kwargs),
+    "AlphaDropout": lambda **kwargs: rc.AlphaDropout(0.25, **kwargs),
+    "GaussianDropout": lambda **kwargs: rc.GaussianDropout(0.25, **kwargs),
+    "GaussianNoise": lambda **kwargs: rc.GaussianNoise(0.5, **kwargs),
+}
+
+
+@pytest.mark.parametrize("kind", NOISE)
+def test_noise_in_training_only(kind, rng):
+    x = rng.standard_normal((100, 20, 50)).astype(np.float32)
+    layer = NOISE[kind](seed=1)
+    assert layer(x) is layer(x, training=False)
+    noisy = layer(x, training=True)
+    assert noisy.dtype == x.dtype
+    np.testing.assert_array_equal(NOISE[kind](seed=1)(x, training=True), noisy)
+    assert not np.array_equal(layer(x, training=True), noisy)
+    assert abs(noisy.mean() - x.mean()) < 0.03
+    if kind == "AlphaDropout":
+        assert abs(noisy.std() - x.std()) < 0.03
+    if kind.endswith("1D") or kind == "Dropout":
+        dropped = noisy == 0
+        assert abs(dropped.mean() - 0.25) < 0.03
+        np.testing.assert_allclose(noisy[~dropped], x[~dropped] / 0.75, rtol=1e-6)
+        if kind == "SpatialDropout1D":
+            assert (dropped.all(axis=1) == dropped.any(axis=1)).all()
+
+
+def test_dropout_between_a_folded_embedding_and_its_layer():
+    model = rc.Sequential(
+        [rc.Input((4,)), rc.Embedding(5, 3), rc.Dropout(1.0), rc.SimpleRNN(2, use_bias=False)]
+    )
+    ids = np.ones((2, 4), int)
+    assert model(ids).any()
+    assert not model(ids, training=True).any()
+
+
+def test_initializers_of_ones_own():
+    layer = rc.Dense(2, kernel_initializer=lambda shape, dtype: np.full(shape, 3, dtype))
+    assert np.array_equal(layer(np.ones((1, 3))), [[9, 9]])
+    with pytest.raises(ValueError, match=r"returned shape \(1,\), expected \(3, 2\)"):
+        rc.Dense(2, kernel_initializer=lambda shape, dtype: np.ones(1))(np.ones((1, 3)))
