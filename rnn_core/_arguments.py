@@ -12,30 +12,6 @@ from rnn_core._nest import axes_of, first_leaf, flatten, listed, map_leaves, pac
 from rnn_core._typing import Array
 
 
-def call_arguments(
-    layer: Any, inputs: Any, mask: Any, training: Any, initial_state: Any, constants: Any
-) -> tuple[Any, dict[str, Any]]:
-    """Return a recurrent layer's inputs, and what else its call is given.
-
-    Args:
-        layer: with `num_constants`.
-        inputs, mask, training, initial_state, constants: as given to the layer.
-
-    Raises:
-        ValueError: as for `split_inputs`.
-    """
-    inputs, initial_state, constants = split_inputs(
-        inputs, initial_state, constants, layer.num_constants, layer.name
-    )
-    given = {
-        "mask": mask,
-        "training": training,
-        "initial_state": initial_state,
-        "constants": constants,
-    }
-    return inputs, {key: value for key, value in given.items() if value is not None}
-
-
 def split_inputs(
     inputs: Any, initial_state: Any, constants: Any, num_constants: int | None, name: str
 ) -> tuple[Any, Any, Any]:

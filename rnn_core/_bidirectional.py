@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from rnn_core._arguments import call_arguments, first_mask
-from rnn_core._graph import is_symbolic
-from rnn_core._layer import Layer
+from rnn_core._arguments import first_mask
 from rnn_core._nest import flatten
+from rnn_core._recurrent import Recurrent
 from rnn_core._registry import config_of, known_objects, layer_from_config
 from rnn_core._rnn import RNN
 from rnn_core._typing import Array
@@ -23,7 +22,7 @@ _MERGE: dict[str, Callable[[Array, Array], Array]] = {
 }
 
 
-class Bidirectional(Layer):
+class Bidirectional(Recurrent):
     """Runs one layer forwards and a second, of the same form, backwards, and merges the outputs.
 
     See Schuster and Paliwal 1997.
@@ -50,8 +49,6 @@ class Bidirectional(Layer):
     (2, 3, 8)
     """
 
-    supports_masking = True
-    _keras3_arguments = ("initial_state", "mask", "training")
     stateful: bool
     return_sequences: bool
     return_state: bool
@@ -72,7 +69,6 @@ class Bidirectional(Layer):
             raise ValueError(f"merge_mode is {merge_mode!r}, expected one of {[*_MERGE, None]}")
         kwargs.setdefault("dtype", layer.dtype)
         kwargs.setdefault("batch_input_shape", layer.batch_input_shape)
-        self.num_constants = kwargs.pop("num_constants", None)
         super().__init__(**kwargs)
         self.merge_mode = merge_mode
         name = layer.name.removeprefix("forward_")
@@ -101,25 +97,9 @@ class Bidirectional(Layer):
     def _directions(self) -> tuple[RNN, RNN]:
         return self.forward_layer, self.backward_layer
 
-    def __call__(
-        self,
-        inputs: Any,
-        mask: Any = None,
-        training: bool | None = None,
-        initial_state: Any = None,
-        constants: Any = None,
-        **kwargs: Any,
-    ) -> Any:
-        inputs, given = call_arguments(self, inputs, mask, training, initial_state, constants)
-        if is_symbolic((inputs, given)):
-            self._check(inputs)
-        result = super().__call__(inputs, **given, **kwargs)
-        if is_symbolic(result):
-            halves = self._halves(given.get("initial_state"))
-            for layer, half in zip(self._directions(), halves, strict=True):
-                layer._check_graph_call(half, given.get("constants"))
-        self.num_constants = len(given.get("constants", ())) or self.num_constants
-        return result
+    def _check_graph_call(self, initial_state: Any, constants: Any) -> None:
+        for layer, half in zip(self._directions(), self._halves(initial_state), strict=True):
+            layer._check_graph_call(half, constants)
 
     def _cast(self, inputs: Any) -> Any:
         return self.forward_layer._cast(inputs)
@@ -252,7 +232,7 @@ class Bidirectional(Layer):
         config = {**super().get_config(), "merge_mode": self.merge_mode}
         for key, layer in (("layer", self.forward_layer), ("backward_layer", self.backward_layer)):
             config[key] = config_of(layer)
-        return {**config, "num_constants": self.num_constants} if self.num_constants else config
+        return config
 
     @classmethod
     def from_config(

@@ -8,7 +8,6 @@ import numpy as np
 
 from rnn_core import _protocol
 from rnn_core._arguments import (
-    call_arguments,
     cast_constants,
     check_axes,
     check_mask,
@@ -18,7 +17,6 @@ from rnn_core._arguments import (
 )
 from rnn_core._cells import GRUCell, LSTMCell, SimpleRNNCell
 from rnn_core._dtypes import as_real
-from rnn_core._graph import is_symbolic
 from rnn_core._layer import Layer
 from rnn_core._nest import axes_of, flatten, is_shape, map_leaves, shapes_of
 from rnn_core._registry import config_of, known_objects, layer_from_config
@@ -73,8 +71,6 @@ class RNN(Stateful):
     [(None, 4), (None, 4), (None, 4)]
     """
 
-    supports_masking = True
-    _keras3_arguments = ("initial_state", "mask", "training")
     rnn_keys: ClassVar[tuple[str, ...]] = (
         "return_sequences",
         "return_state",
@@ -102,7 +98,6 @@ class RNN(Stateful):
         _protocol.check_cell(cell)
         if "dtype" not in kwargs and isinstance(cell, Layer):
             kwargs["dtype"] = cell.dtype
-        self.num_constants = kwargs.pop("num_constants", None)
         super().__init__(**kwargs)
         self.cell = cell
         self.return_sequences = return_sequences
@@ -152,26 +147,7 @@ class RNN(Stateful):
 
     # Calling
 
-    def __call__(
-        self,
-        inputs: Any,
-        mask: Any = None,
-        training: bool | None = None,
-        initial_state: Any = None,
-        constants: Any = None,
-        **kwargs: Any,
-    ) -> Any:
-        inputs, given = call_arguments(self, inputs, mask, training, initial_state, constants)
-        if is_symbolic((inputs, given)):
-            self._check(inputs)
-        result = super().__call__(inputs, **given, **kwargs)
-        if is_symbolic(result):
-            self._check_graph_call(**given)
-        self.num_constants = len(given.get("constants", ())) or self.num_constants
-        return result
-
-    def _check_graph_call(self, initial_state: Any = None, constants: Any = None, **_: Any) -> None:
-        """Raise ValueError for what a call of the model would raise."""
+    def _check_graph_call(self, initial_state: Any, constants: Any) -> None:
         _protocol.check_constants(self.cell, constants)
         if initial_state is not None:
             check_states(initial_state, self.cell.state_size, self.name)
@@ -365,8 +341,6 @@ class RNN(Stateful):
 
     def get_config(self) -> dict[str, Any]:
         config = {**super().get_config(), **{key: getattr(self, key) for key in self.rnn_keys}}
-        if self.num_constants:
-            config["num_constants"] = self.num_constants
         return {**config, "cell": config_of(self.cell)}
 
     @classmethod

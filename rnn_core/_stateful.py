@@ -9,13 +9,13 @@ import numpy as np
 from rnn_core import _protocol
 from rnn_core._arguments import fit_states
 from rnn_core._dtypes import as_real
-from rnn_core._layer import Layer
 from rnn_core._nest import flatten, listed, map_leaves
+from rnn_core._recurrent import Recurrent
 from rnn_core._signatures import accepted
 from rnn_core._states import StateBuffers
 
 
-class Stateful(Layer):
+class Stateful(Recurrent):
     """A layer around a cell, with the cell's states."""
 
     cell: Any

@@ -31,7 +31,7 @@ FLOORS = [
     ["_graph", "_activations", "_initializers", "_convolution", "_arguments", "_states"],
     ["_registry", "_weights", "backend"],
     ["_layer"],
-    ["_input", "_protocol"],
+    ["_input", "_protocol", "_recurrent"],
     ["_cells", "_stack", "_steps", "_stateful"],
     ["_rnn", "_layers", "_graph_config"],
     ["_rnn_layers", "_bidirectional", "_predict"],

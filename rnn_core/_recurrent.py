@@ -1,0 +1,57 @@
+"""What RNN and Bidirectional have in common: how they are called."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rnn_core._arguments import split_inputs
+from rnn_core._graph import is_symbolic
+from rnn_core._layer import Layer
+
+
+class Recurrent(Layer):
+    """A layer that is called with a sequence, and may be with states and constants."""
+
+    supports_masking = True
+    _keras3_arguments = ("initial_state", "mask", "training")
+
+    def __init__(self, num_constants: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        # How many of the last items of a list of inputs are constants.
+        self.num_constants = num_constants
+
+    def __call__(
+        self,
+        inputs: Any,
+        mask: Any = None,
+        training: bool | None = None,
+        initial_state: Any = None,
+        constants: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        inputs, initial_state, constants = split_inputs(
+            inputs, initial_state, constants, self.num_constants, self.name
+        )
+        given = {
+            "mask": mask,
+            "training": training,
+            "initial_state": initial_state,
+            "constants": constants,
+        }
+        kwargs.update((key, value) for key, value in given.items() if value is not None)
+        if is_symbolic((inputs, kwargs)):
+            self._check(inputs)
+        result = super().__call__(inputs, **kwargs)
+        if is_symbolic(result):
+            self._check_graph_call(initial_state, constants)
+        if constants:
+            self.num_constants = len(constants)
+        return result
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        return {**config, "num_constants": self.num_constants} if self.num_constants else config
+
+    def _check_graph_call(self, initial_state: Any, constants: Any) -> None:
+        """Raise ValueError for states and constants that would fail when the model runs."""
+        raise NotImplementedError
