@@ -128,9 +128,13 @@ class Layer(Weighted):
         """Build the layer if needed, check and cast the inputs, and return `call`'s result."""
         if _graph.is_symbolic((inputs, args, kwargs)):
             return _graph.record(self, inputs, args, kwargs)
+        return self._call_on_arrays(inputs, *args, **kwargs)
+
+    def _call_on_arrays(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         inputs = self._cast(inputs)
         self._check(inputs)
-        self._ensure_built(map_leaves(np.shape, inputs), for_call=True)
+        if not self.built:
+            self._ensure_built(map_leaves(np.shape, inputs), for_call=True)
         if self._is_users:
             with Together():
                 return self.call(inputs, *args, **kwargs)

@@ -122,6 +122,8 @@ def _dims_of(size: Any) -> Iterable[Any]:
 
 def axes_of(size: Any) -> tuple[Any, ...]:
     """Return the axes of one row of a state or output: its size is an int or a shape."""
+    if type(size) is int:
+        return (size,)
     return tuple(TensorShape(size))
 
 

@@ -133,7 +133,7 @@ def output_size_of(cell: Any) -> Any:
 def initial_state_of(cell: Any, batch_size: int, dtype: Any) -> Any:
     """Return the cell's own initial state, or zeros."""
     make = getattr(cell, "get_initial_state", None)
-    if make is None:
+    if make is None or getattr(make, "__func__", None) is AbstractRNNCell.get_initial_state:
         return zero_states(cell.state_size, batch_size, dtype)
     known = {"inputs": None, "batch_size": batch_size, "dtype": dtype}
     return make(**accepted(make, known))

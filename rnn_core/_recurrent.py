@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from rnn_core._arguments import split_inputs
 from rnn_core._graph import is_symbolic
 from rnn_core._layer import Layer
@@ -29,6 +31,9 @@ class Recurrent(Layer):
         constants: Any = None,
         **kwargs: Any,
     ) -> Any:
+        if isinstance(inputs, np.ndarray) and initial_state is constants is None:
+            # The common call, which need not be searched for symbolic tensors and states.
+            return self._call_on_arrays(inputs, mask=mask, training=training, **kwargs)
         inputs, initial_state, constants = split_inputs(
             inputs, initial_state, constants, self.num_constants, self.name
         )

@@ -158,6 +158,8 @@ class RNN(Stateful):
         return super()._cast(inputs)
 
     def _check(self, inputs: Any) -> None:
+        if isinstance(inputs, np.ndarray) and [inputs.shape[2:]] == self._row_shapes:
+            return
         check_sequences(inputs, self._axes(), self._row_shapes, self.name)
 
     def call(
@@ -196,22 +198,22 @@ class RNN(Stateful):
             out: where to write the output, of the shape it will have; its units are contiguous.
             table: of `_projection_table`, with inputs that are ids ``(batch, timesteps)``.
         """
-        first = flatten(inputs)[0]
         mask = first_mask(mask, inputs)
         if mask is not None:
+            first = flatten(inputs)[0]
             mask = check_mask(mask, first, first.shape[:2], self.name)
         if self.time_major:
             inputs = map_leaves(lambda x: x.swapaxes(0, 1), inputs)
             mask = mask if mask is None else mask.swapaxes(0, 1)
             out = out.swapaxes(0, 1) if out is not None and self.return_sequences else out
-        constants = cast_constants(constants, self.dtype)
-        step = self._step(training, constants)
+        _protocol.check_constants(self.cell, constants)
         first_states, buffers = self._first_states(initial_state, inputs)
         plans = self._plans(training)
         if plans:
             states = self._room_for(first_states, buffers, initial_state)
             output = self._scan_native(plans, inputs, mask, first_states, states, out, table)
         else:
+            step = self._step(training, cast_constants(constants, self.dtype))
             output, states = self._scan_steps(step, inputs, mask, first_states)
         if self.time_major and self.return_sequences:
             output = map_leaves(lambda y: y.swapaxes(0, 1), output)
@@ -219,7 +221,6 @@ class RNN(Stateful):
 
     def _step(self, training: bool | None, constants: Any) -> _protocol.Step:
         """Return the cell's `call` with what else it takes."""
-        _protocol.check_constants(self.cell, constants)
         if type(self.cell) is StackedRNNCells:
             return self.cell._bind(training, constants)
         return _protocol.step_of(self.cell, training, constants)
