@@ -78,6 +78,29 @@ class Model(Layer):
         return list(self._layers)
 
     @property
+    def inputs(self) -> list[SymbolicTensor]:
+        """The symbolic inputs, in order; with `outputs` they make further models.
+
+        >>> from rnn_core import GRU, Input
+        >>> x = Input((None, 3))
+        >>> steps = GRU(4, return_sequences=True)(x)
+        >>> model = Model(x, GRU(2)(steps))
+        >>> [tensor.shape for tensor in model.inputs + model.outputs]
+        [(None, None, 3), (None, 2)]
+        """
+        return flatten(self._inputs)
+
+    @property
+    def outputs(self) -> list[SymbolicTensor]:
+        """The symbolic outputs, in order.
+
+        >>> from rnn_core import Dense, Sequential
+        >>> Sequential([Dense(2, input_shape=(3,))]).outputs[0].shape
+        (None, 2)
+        """
+        return flatten(self._outputs)
+
+    @property
     def input_layers(self) -> list[InputLayer]:
         """The inputs' layers, in order; a `Sequential` has none while its shape is open.
 

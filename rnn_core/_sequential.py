@@ -74,6 +74,14 @@ class Sequential(Model):
         return list(self._chain)
 
     @property
+    def inputs(self) -> list[SymbolicTensor]:
+        return [self._input.output] if self._input else []
+
+    @property
+    def outputs(self) -> list[SymbolicTensor]:
+        return [self(tensor) for tensor in self.inputs]
+
+    @property
     def input_layers(self) -> list[InputLayer]:
         return [self._input] if self._input else []
 

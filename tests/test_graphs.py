@@ -125,3 +125,16 @@ def test_initializers_of_ones_own():
     assert np.array_equal(layer(np.ones((1, 3))), [[9, 9]])
     with pytest.raises(ValueError, match=r"returned shape \(1,\), expected \(3, 2\)"):
         rc.Dense(2, kernel_initializer=lambda shape, dtype: np.ones(1))(np.ones((1, 3)))
+
+
+def test_models_of_parts_of_models(rng):
+    x = rc.Input((4, 3))
+    steps = rc.GRU(3, return_sequences=True)(x)
+    model = rc.Model(x, rc.LSTM(2)(steps))
+    part = rc.Model(model.inputs, steps)
+    whole = rc.Sequential([rc.Input((4, 3)), rc.LSTM(2)])
+    whole.set_weights(model.get_weights()[3:])
+    joined = rc.Model(model.inputs, whole(steps))
+    assert np.array_equal(whole(part(X)), model(X))
+    assert np.array_equal(joined(X), model(X))
+    assert np.array_equal(rc.Model(whole.inputs, whole.outputs)(X)[0], whole(X))
