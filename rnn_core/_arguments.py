@@ -49,10 +49,13 @@ def _is_tensor(value: Any) -> bool:
     return len(getattr(value, "shape", ())) > 0
 
 
-def first_mask(mask: Any, inputs: Any) -> Any:
-    """Return the mask of inputs that may be several arrays: they have one, the first's."""
-    several = isinstance(inputs, (tuple, dict)) and isinstance(mask, (list, tuple, dict))
-    return flatten(mask)[0] if several else mask
+def first_mask(mask: Any) -> Any:
+    """Return the first of several masks, the inputs', or the only one, which may be of lists."""
+    if not isinstance(mask, (list, tuple, dict)):
+        return mask
+    first = next(iter(mask.values() if isinstance(mask, dict) else mask), None)
+    leaf = first_leaf(first)
+    return leaf if first is None or np.ndim(leaf) > 1 else mask
 
 
 def check_mask(mask: Any, inputs: Array, shape: tuple[int, int], name: str) -> Array:
@@ -117,7 +120,9 @@ def fit_states(states: Any, like: list[Any], what: str, dtype: Any, name: str) -
     Raises:
         ValueError: another number or another shape of states.
     """
-    leaves, expected = flatten(states), flatten(like)
+    # Lists of numbers are one array each.
+    entries = [np.asarray(s) if np.isscalar(first_leaf(s)) else s for s in listed(states)]
+    leaves, expected = flatten(entries), flatten(like)
     if len(leaves) != len(expected):
         raise ValueError(f"{name}: layer has {len(expected)} states but was passed {len(leaves)}")
     arrays = [as_real(leaf, dtype, name, what) for leaf in leaves]

@@ -9,6 +9,7 @@ import numpy as np
 
 from rnn_core._arguments import first_mask
 from rnn_core._nest import flatten
+from rnn_core._protocol import output_size_of
 from rnn_core._recurrent import Recurrent
 from rnn_core._registry import config_of, known_objects, layer_from_config
 from rnn_core._rnn import RNN
@@ -80,6 +81,12 @@ class Bidirectional(Recurrent):
             self.backward_layer = _recreated(backward_layer)
         if self.forward_layer.go_backwards == self.backward_layer.go_backwards:
             raise ValueError(f"{self.name}: both layers have go_backwards={layer.go_backwards}")
+        sizes = [flatten(output_size_of(child.cell)) for child in self._directions()]
+        if merge_mode in ("sum", "mul", "ave") and sizes[0] != sizes[1]:
+            raise ValueError(
+                f"{self.name}: merge_mode is {merge_mode!r}, but the layers' outputs are of sizes "
+                f"{sizes[0]} and {sizes[1]}"
+            )
         for key in self._shared:
             there, back = getattr(self.forward_layer, key), getattr(self.backward_layer, key)
             if there != back:
@@ -198,9 +205,6 @@ class Bidirectional(Recurrent):
         """
         return [*self.forward_layer.states, *self.backward_layer.states]
 
-    def _has_states(self) -> bool:
-        return all(layer._has_states() for layer in self._directions())
-
     def _symbolic_shape(self, input_shape: Any, args: tuple[Any, ...]) -> Any:
         for layer in self._directions():
             layer._symbolic_shape(input_shape, args)
@@ -221,7 +225,7 @@ class Bidirectional(Recurrent):
         return outputs if len(outputs) > 1 else outputs[0]
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        mask = first_mask(mask, inputs) if self.return_sequences else None
+        mask = first_mask(mask) if self.return_sequences else None
         masks = [mask, mask] if self.merge_mode is None else [mask]
         if self.return_state:
             sizes = [layer.cell.state_size for layer in self._directions()]
@@ -248,7 +252,8 @@ class Bidirectional(Recurrent):
 def _recreated(layer: RNN, **changes: Any) -> RNN:
     """Return a layer with the config of another, but for some changes."""
     classes = {type(part).__name__: type(part) for part in _cells_within(layer.cell)}
-    new: RNN = type(layer).from_config({**layer.get_config(), **changes}, custom_objects=classes)
+    with known_objects(classes):
+        new: RNN = type(layer).from_config({**layer.get_config(), **changes})
     return new
 
 

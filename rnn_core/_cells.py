@@ -228,7 +228,7 @@ class SimpleRNNCell(_KernelCell):
 class _GatedCell(_KernelCell):
     """A cell whose gates have an activation of their own."""
 
-    config_keys = (*_KernelCell.config_keys, "recurrent_activation")
+    config_keys = (*_KernelCell.config_keys, "recurrent_activation", "implementation")
 
     def __init__(
         self,

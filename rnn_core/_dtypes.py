@@ -29,6 +29,11 @@ def resolve_dtype(dtype: Any) -> np.dtype[Any]:
     raise ValueError(f"dtype is {dtype!r}, expected float32 or float64")
 
 
+def are_arrays(value: Any) -> bool:
+    """Return whether this is a list of arrays, and no list of numbers."""
+    return isinstance(value, (list, tuple)) and any(isinstance(x, np.ndarray) for x in value)
+
+
 def as_real(value: Any, dtype: np.dtype[Any], owner: str, what: str = "inputs") -> Array:
     """Return `value` as an array of `dtype`, itself if it is one.
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from rnn_core import _activations, _graph, _initializers
-from rnn_core._dtypes import as_real, resolve_dtype
+from rnn_core._dtypes import are_arrays, as_real, resolve_dtype
 from rnn_core._names import unique_name
 from rnn_core._nest import flatten, map_leaves
 from rnn_core._registry import LAYERS, config_of
@@ -53,7 +53,7 @@ def _serialize(value: Any) -> Any:
         return config_of(value)
     if callable(value):
         return _activations.serialize(value)
-    return value
+    return value.tolist() if isinstance(value, (np.generic, np.ndarray)) else value
 
 
 class Layer(Weighted):
@@ -66,8 +66,10 @@ class Layer(Weighted):
         name: unique within a model; made from the class name if not given.
         dtype: ``"float32"`` (the default) or ``"float64"``: of weights, computation and outputs.
         trainable: kept in the config; decides the order of weights in legacy files.
-        input_shape, batch_input_shape, batch_size: the shape of a first layer's inputs, without
-            and with the batch, as ``(timesteps, features)`` and ``(batch, timesteps, features)``.
+        input_shape, batch_input_shape, batch_size, input_dim: the shape of a first layer's inputs,
+            without and with the batch, as ``(timesteps, features)`` and ``(batch, timesteps,
+            features)``; the batch size and the number of features alone.
+        weights: values to begin with, as for `set_weights`.
         kwargs: regularizers and constraints by Keras's names: kept in the config, without effect.
 
     A call takes inputs ``(batch, ...)``, an array or what makes one, and builds the layer if
@@ -114,6 +116,7 @@ class Layer(Weighted):
         self.trainable = trainable
         self.built = False
         self.batch_input_shape = _batch_input_shape(kwargs)
+        self._first_weights = kwargs.pop("weights", None)
         self.inert = {key: kwargs.pop(key) for key in [*kwargs] if is_inert(key)}
         unexpected = kwargs.keys() - _IGNORED
         if unexpected:
@@ -178,17 +181,21 @@ class Layer(Weighted):
         return self(inputs, *args, **kwargs), self.compute_mask(inputs, mask)
 
     def _cast(self, inputs: Any) -> Any:
-        """Return `inputs` as an array of the layer's dtype, or as a list if they are arrays."""
-        if isinstance(inputs, (list, tuple)) and any(hasattr(x, "dtype") for x in inputs):
+        """Return `inputs` as an array of the layer's dtype; a user's layer may take a list."""
+        if self._is_users and are_arrays(inputs):
             return [as_real(x, self.dtype, self.name) for x in inputs]
+        self._refuse_lists(inputs)
         return as_real(inputs, self.dtype, self.name)
+
+    def _refuse_lists(self, inputs: Any) -> None:
+        """Raise ValueError for several arrays where one is expected."""
+        if are_arrays(inputs):
+            raise ValueError(f"{self.name}: {len(inputs)} inputs in a list, expected one array")
 
     def _check(self, inputs: Any) -> None:
         """Raise ValueError if `inputs` have other axes or features than the layer takes."""
         if self.input_axes is None:
             return
-        if not isinstance(inputs, np.ndarray):
-            raise ValueError(f"{self.name}: {len(inputs)} inputs in a list, expected one array")
         axes = self.input_axes.count(",") + 1
         if inputs.ndim != axes:
             raise ValueError(
@@ -225,7 +232,14 @@ class Layer(Weighted):
             with _building:
                 if not self.built:
                     self._building_for_call = for_call
-                    self.build(input_shape)
+                    try:
+                        self.build(input_shape)
+                        if self._first_weights is not None:
+                            self.set_weights(self._first_weights)
+                    except BaseException:
+                        self._own_weights.clear()
+                        self.built = False
+                        raise
                     self.built = True
 
     def compute_output_shape(self, input_shape: Any) -> Any:
@@ -327,7 +341,7 @@ def _batch_input_shape(kwargs: dict[str, Any]) -> Shape | None:
     for key in ("batch_input_shape", "batch_shape"):
         if (shape := kwargs.pop(key, None)) is not None:
             return tuple(shape)
+    features = kwargs.pop("input_dim", None)
     if (shape := kwargs.pop("input_shape", None)) is not None:
         return (batch_size, *shape)
-    kwargs.pop("input_dim", None)
-    return None
+    return None if features is None else (batch_size, features)

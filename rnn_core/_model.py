@@ -16,6 +16,7 @@ from rnn_core._nest import flatten, is_shape, map_leaves, pack_like, shapes_of
 from rnn_core._registry import LAYERS, known_objects
 from rnn_core._rnn import RNN
 from rnn_core._states import Together
+from rnn_core._weights import Weight
 
 
 class Model(Layer):
@@ -146,6 +147,13 @@ class Model(Layer):
         for layer in self._walk_layers():
             if isinstance(layer, RNN) and layer._has_states():
                 layer.reset_states()
+
+    def _non_trainable(self) -> list[Weight]:
+        if self.trainable:
+            return super()._non_trainable()
+        # A model that is not trained has its layers' weights by kind; a layer has them by layer.
+        trained = [weight for layer in self.layers for weight in layer._trainable()]
+        return [*trained, *(weight for layer in self.layers for weight in layer._non_trainable())]
 
     # Calling
 

@@ -38,10 +38,14 @@ def seed_of(value: Any) -> int | None:
 
     Raises:
         TypeError: no whole number.
+        ValueError: below 0.
     """
     if value is None or isinstance(value, dict):
         return None
     try:
-        return operator.index(value)
+        seed = operator.index(value)
     except TypeError:
         raise TypeError(f"seed is {value!r}, expected a whole number") from None
+    if seed < 0:
+        raise ValueError(f"seed is {seed}, expected no negative number")
+    return seed

@@ -18,6 +18,8 @@ class Recurrent(Layer):
     _keras3_arguments = ("initial_state", "mask", "training")
 
     def __init__(self, num_constants: int | None = None, **kwargs: Any) -> None:
+        if "input_dim" in kwargs:
+            kwargs.setdefault("input_shape", (kwargs.get("input_length"), kwargs["input_dim"]))
         super().__init__(**kwargs)
         # How many of the last items of a list of inputs are constants.
         self.num_constants = num_constants

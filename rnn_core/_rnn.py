@@ -94,7 +94,8 @@ class RNN(Stateful):
         **kwargs: Any,
     ) -> None:
         if isinstance(cell, (list, tuple)):
-            cell = StackedRNNCells(cell, dtype=kwargs.get("dtype"))
+            dtypes = [each.dtype for each in cell if isinstance(each, Layer)]
+            cell = StackedRNNCells(cell, dtype=kwargs.get("dtype", *dtypes[:1]))
         _protocol.check_cell(cell)
         if "dtype" not in kwargs and isinstance(cell, Layer):
             kwargs["dtype"] = cell.dtype
@@ -120,6 +121,7 @@ class RNN(Stateful):
         self._row_shapes = self._rows_of(shapes_of(input_shape))
         if self.stateful and not self._building_for_call:
             self._declare_batch(shapes_of(input_shape)[0])
+            self._check_batch_known(input_shape)
 
     def _rows_of(self, shapes: list[Any]) -> list[tuple[Any, ...]]:
         """Return what must follow the first two axes of inputs, built for `shapes`."""
@@ -141,6 +143,13 @@ class RNN(Stateful):
     def _declare_batch(self, shape: Any) -> None:
         """Take the batch size of an input shape as that of the states: the first known."""
         self._fixed_batch = self._fixed_batch or self._lead(shape)[0]
+
+    def _check_batch_known(self, input_shape: Any) -> None:
+        if self._fixed_batch is None:
+            raise ValueError(
+                f"{self.name}: a stateful layer must know its batch size, "
+                f"inputs have shape {input_shape}"
+            )
 
     def _step_shape(self, shape: Any) -> tuple[Any, ...]:
         return (self._lead(shape)[0], *tuple(shape)[2:])
@@ -198,7 +207,7 @@ class RNN(Stateful):
             out: where to write the output, of the shape it will have; its units are contiguous.
             table: of `_projection_table`, with inputs that are ids ``(batch, timesteps)``.
         """
-        mask = first_mask(mask, inputs)
+        mask = first_mask(mask)
         if mask is not None:
             first = flatten(inputs)[0]
             mask = check_mask(mask, first, first.shape[:2], self.name)
@@ -306,18 +315,14 @@ class RNN(Stateful):
     # Shapes
 
     def _symbolic_shape(self, input_shape: Any, args: tuple[Any, ...]) -> Any:
-        batch, timesteps = self._lead(shapes_of(input_shape)[0])
+        timesteps = self._lead(shapes_of(input_shape)[0])[1]
         if self.unroll and timesteps is None:
             raise ValueError(
                 f"{self.name}: cannot unroll without timesteps, inputs have shape {input_shape}"
             )
         if self.stateful:
-            if batch is None:
-                raise ValueError(
-                    f"{self.name}: a stateful layer must know its batch size, "
-                    f"inputs have shape {input_shape}"
-                )
             self._declare_batch(shapes_of(input_shape)[0])
+            self._check_batch_known(input_shape)
         return super()._symbolic_shape(input_shape, args)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
@@ -333,7 +338,7 @@ class RNN(Stateful):
         return [*(outputs if isinstance(outputs, list) else [outputs]), *states]
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        mask = first_mask(mask, inputs) if self.return_sequences else None
+        mask = first_mask(mask) if self.return_sequences else None
         if self.return_state:
             return [mask, *(None for _ in flatten(self.cell.state_size))]
         return mask

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,9 @@ from rnn_core._folding import fold
 from rnn_core._graph import SymbolicTensor
 from rnn_core._input import InputLayer
 from rnn_core._layer import Layer
+from rnn_core._layers.embedding import Embedding
 from rnn_core._model import Model, check_names, named_input
+from rnn_core._nest import is_shape
 from rnn_core._registry import config_of, known_objects, layer_from_config
 
 
@@ -85,17 +87,21 @@ class Sequential(Model):
     def input_layers(self) -> list[InputLayer]:
         return [self._input] if self._input else []
 
-    def _children(self) -> Iterator[tuple[str, Layer | list[Layer]]]:
-        yield "layers", self.layers
-
     def build(self, input_shape: Any) -> None:
         if self._input is None:
-            self._input = InputLayer(
-                batch_shape=(None,) * (len(input_shape) - 1) + input_shape[-1:]
-            )
+            # Of the first inputs, only the number of features says something of the next ones.
+            features = None if isinstance(self._chain[0], Embedding) else input_shape[-1]
+            self._input = InputLayer(batch_shape=(*(None for _ in input_shape[1:]), features))
         for layer in self._chain:
-            layer._ensure_built(input_shape)
-            input_shape = layer._symbolic_shape(input_shape, ())
+            if not is_shape(input_shape):
+                raise ValueError(
+                    f"{self.name}: {len(input_shape)} outputs come to {layer.name!r}, expected one"
+                )
+            layer._ensure_built(input_shape, self._building_for_call)
+            if self._building_for_call:
+                input_shape = layer.compute_output_shape(input_shape)
+            else:
+                input_shape = layer._symbolic_shape(input_shape, ())
         self._steps = fold(self._chain)
         self.built = True
 
@@ -113,7 +119,8 @@ class Sequential(Model):
         return shape if None in declared[-1:] else declared
 
     def _run(self, inputs: Any, mask: Any, training: bool | None) -> tuple[Any, Any]:
-        self._ensure_built(self._static_shape(inputs.shape))
+        if not self.built:
+            self._ensure_built(self._static_shape(inputs.shape), for_call=self._input is None)
         for step in self._steps:
             inputs, mask = step._call_with_mask(inputs, mask, training)
         return inputs, mask

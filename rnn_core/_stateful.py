@@ -59,7 +59,7 @@ class Stateful(Recurrent):
         return [map_leaves(lambda s: np.array(s, self.dtype), state) for state in listed(states)]
 
     def _zero_states(self, inputs: Any, batch: int) -> list[Any]:
-        """Return the first states for batch-major inputs, None if they are not known."""
+        """Return the cell's own first states; `inputs` are batch-major, or None if not known."""
         state = _protocol.initial_state_of(self.cell, batch, self.dtype)
         return [map_leaves(lambda s: as_real(s, self.dtype, self.name), s) for s in listed(state)]
 

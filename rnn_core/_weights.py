@@ -24,6 +24,11 @@ class Weight:
     owner: Weighted
 
 
+def _unique(weights: list[Weight]) -> list[Weight]:
+    """Return each weight once: a layer may be part of several."""
+    return list({id(weight): weight for weight in weights}.values())
+
+
 class Weighted:
     """What of a layer has to do with its weights."""
 
@@ -121,7 +126,7 @@ class Weighted:
         >>> [weight.tolist() for weight in layer.trainable_weights]
         [[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]]
         """
-        return [w.value for w in self._walk_weights() if w.trainable and w.owner.trainable]
+        return [weight.value for weight in _unique(self._trainable())]
 
     @property
     def non_trainable_weights(self) -> list[Array]:
@@ -133,7 +138,26 @@ class Weighted:
         >>> layer.non_trainable_weights[0] is mean
         True
         """
-        return [w.value for w in self._walk_weights() if not (w.trainable and w.owner.trainable)]
+        return [weight.value for weight in _unique(self._non_trainable())]
+
+    def _own(self, trainable: bool) -> list[Weight]:
+        return [weight for weight in self._own_weights if weight.trainable == trainable]
+
+    def _trainable(self) -> list[Weight]:
+        """Return the weights that Keras would train, in Keras 2's order."""
+        if not self.trainable:
+            return []
+        below = [weight for layer in self._sublayers() for weight in layer._trainable()]
+        return [*self._own(True), *below]
+
+    def _non_trainable(self) -> list[Weight]:
+        """Return the weights that Keras would leave alone, in Keras 2's order."""
+        below = self._sublayers()
+        if self.trainable:
+            left = [weight for layer in below for weight in layer._non_trainable()]
+            return [*self._own(False), *left]
+        each = [(*layer._trainable(), *layer._non_trainable()) for layer in below]
+        return [*self._own(True), *self._own(False), *(w for group in each for w in group)]
 
     def count_params(self) -> int:
         """Return the number of values in all weights.

@@ -138,3 +138,121 @@ def test_models_of_parts_of_models(rng):
     assert np.array_equal(whole(part(X)), model(X))
     assert np.array_equal(joined(X), model(X))
     assert np.array_equal(rc.Model(whole.inputs, whole.outputs)(X)[0], whole(X))
+
+
+@pytest.mark.parametrize("run", [lambda m, x: m(x), lambda m, x: m.predict(x)])
+def test_a_chain_over_an_embedding_takes_any_length(run):
+    model = rc.Sequential([rc.Embedding(9, 3), rc.LSTM(2)])
+    for length in (10, 15, 1):
+        assert run(model, np.ones((3, length), int)).shape == (3, 2)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: rc.Dense(3),
+        lambda: rc.Masking(),
+        lambda: rc.TimeDistributed(rc.Dense(3)),
+        lambda: rc.Embedding(3, 2),
+        lambda: rc.Conv1D(2, 2),
+        lambda: rc.Dropout(0.5),
+        lambda: rc.LayerNormalization(),
+    ],
+)
+def test_a_list_where_one_array_is_expected(make):
+    with pytest.raises(ValueError, match="2 inputs in a list, expected one array"):
+        make()([X, X])
+
+
+def test_a_chain_through_a_layer_of_several_outputs():
+    model = rc.Sequential([rc.LSTM(3, return_state=True), rc.Dense(2)])
+    with pytest.raises(ValueError, match="3 outputs come to 'dense.*', expected one"):
+        model(X)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: rc.LSTM(3),
+        lambda: rc.Bidirectional(rc.LSTM(3)),
+        lambda: rc.RNN([rc.LSTMCell(3), rc.GRUCell(2)]),
+        lambda: rc.Sequential([rc.Input((4, 3)), rc.LSTM(3), rc.Dense(2)]),
+    ],
+)
+def test_trainable_reaches_down(make):
+    layer = make()
+    layer(X)
+    count = len(layer.weights)
+    assert (len(layer.trainable_weights), len(layer.non_trainable_weights)) == (count, 0)
+    layer.trainable = False
+    assert (len(layer.trainable_weights), len(layer.non_trainable_weights)) == (0, count)
+
+
+def test_arguments_of_early_keras(rng):
+    assert rc.LSTM(3, input_dim=3, input_length=5).batch_input_shape == (None, 5, 3)
+    assert rc.GRU(3, input_dim=3).batch_input_shape == (None, None, 3)
+    assert len(rc.Sequential([rc.Dense(3, input_dim=3)]).weights) == 2
+    values = [rng.standard_normal((3, 2)), rng.standard_normal(2)]
+    np.testing.assert_allclose(
+        rc.Dense(2, weights=values)(X[:, 0]), X[:, 0] @ values[0] + values[1], rtol=1e-6
+    )
+    with pytest.raises(ValueError, match=r"has shape \(2, 2\), expected \(3, 2\)"):
+        rc.Dense(2, weights=[np.ones((2, 2)), np.ones(2)])(X[:, 0])
+    with pytest.raises(ValueError, match="mask_zero and sparse"):
+        rc.Embedding(3, 2, mask_zero=True, sparse=True)
+
+
+def test_a_build_that_fails_leaves_no_weights():
+    class Picky(rc.Layer):
+        def build(self, input_shape):
+            self.kernel = self.add_weight((2,), "ones")
+            if self.picky:
+                raise ValueError("not yet")
+
+        def call(self, inputs):
+            return inputs
+
+    layer = Picky()
+    layer.picky = True
+    with pytest.raises(ValueError, match="not yet"):
+        layer(X)
+    layer.picky = False
+    layer(X)
+    assert len(layer.weights) == 1
+
+
+def test_bidirectional_around_a_subclass_of_ones_own():
+    class Own(rc.RNN):
+        def __init__(self, units, **kwargs):
+            kwargs.pop("cell", None)
+            super().__init__(rc.GRUCell(units), **kwargs)
+            self.units = units
+
+        def get_config(self):
+            config = super().get_config()
+            return {**config, "units": self.units}
+
+        @classmethod
+        def from_config(cls, config):
+            return cls(**config)
+
+    assert rc.Bidirectional(Own(3))(X).shape == (2, 6)
+
+
+def test_directions_that_cannot_be_summed():
+    backward = rc.GRU(4, go_backwards=True)
+    with pytest.raises(ValueError, match="merge_mode is 'sum', but the layers' outputs"):
+        rc.Bidirectional(rc.GRU(3), "sum", backward_layer=backward)
+    assert rc.Bidirectional(rc.GRU(3), backward_layer=backward)(X).shape == (2, 7)
+
+
+def test_implementation_is_kept():
+    layer = rc.Bidirectional(rc.LSTM(3, implementation=1, dropout=0.5))
+    assert layer.backward_layer.implementation == 1
+    assert layer.get_config()["layer"]["config"]["implementation"] == 1
+
+
+def test_values_of_numpy_in_configs():
+    layers = [rc.Masking(np.float32(0.5)), rc.LSTM(np.int64(3), dropout=np.float32(0.5))]
+    for layer in layers:
+        json.dumps(layer.get_config())

@@ -200,3 +200,17 @@ def test_a_mask_between_layers(in_python, rng):
         ["lstm", "gru_after"], cells, x, [np.zeros((3, n)) for n in (4, 4, 2)], mask, False, False
     )
     np.testing.assert_allclose(output, exact[:, -1], atol=2e-6)
+
+
+def test_masks_of_several_inputs_are_the_first(rng):
+    x = rng.standard_normal((2, 5, FEATURES)).astype(np.float32)
+    mask = np.array([[1, 1, 0, 1, 0], [0, 1, 1, 0, 1]], bool)
+    layer = rc.LSTM(4)
+    h = c = np.zeros((2, 4), np.float32)
+    expected = layer(x, mask=mask)
+    assert not np.array_equal(layer(x), expected)
+    for form in (mask.tolist(), [mask], (mask, None, None)):
+        np.testing.assert_array_equal(layer(x, mask=form), expected)
+    np.testing.assert_array_equal(layer([x, h, c], mask=[mask, None, None]), expected)
+    np.testing.assert_array_equal(layer(x, mask=[None, mask]), layer(x))
+    np.testing.assert_array_equal(layer(x, initial_state=[h.tolist(), c.tolist()]), layer(x))

@@ -333,3 +333,17 @@ def test_a_stateful_layer_in_time_distributed_goes_from_step_to_step(rng):
     layer.reset_states()
     for t in range(3):
         np.testing.assert_array_equal(outputs[:, t], layer(x[:, t]))
+
+
+def test_what_a_stateful_layer_must_know():
+    with pytest.raises(ValueError, match="must know its batch size"):
+        rc.LSTM(4, stateful=True).build((None, 4, FEATURES))
+    model = rc.Sequential([rc.LSTM(3, stateful=True)])
+    with pytest.raises(ValueError, match="expected"):
+        model(np.zeros((2, 4, FEATURES)), mask=np.ones((2, 9)))
+    model(np.zeros((3, 4, FEATURES)))
+
+
+def test_a_stack_has_the_type_of_its_cells():
+    cells = [rc.LSTMCell(3, dtype="float64"), rc.GRUCell(2, dtype="float64")]
+    assert rc.RNN(cells)(np.zeros((1, 2, FEATURES))).dtype == np.float64

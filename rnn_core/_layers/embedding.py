@@ -48,7 +48,10 @@ class Embedding(Layer):
         input_length: int | None = None,
         **kwargs: Any,
     ) -> None:
+        sparse = kwargs.pop("sparse", False)
         super().__init__(**kwargs)
+        if sparse and mask_zero:
+            raise ValueError(f"{self.name}: mask_zero and sparse are both given, expected one")
         if input_length is not None and self.batch_input_shape is None:
             self.batch_input_shape = (None, input_length)
         self.input_dim = positive(input_dim, "input_dim")
@@ -62,6 +65,7 @@ class Embedding(Layer):
         )
 
     def _cast(self, inputs: Any) -> Array:
+        self._refuse_lists(inputs)
         ids = np.asarray(inputs)
         if ids.dtype.kind not in "fiub":
             raise TypeError(f"{self.name}: ids are {ids.dtype}, expected whole numbers")

@@ -59,6 +59,7 @@ class TimeDistributed(Layer):
         self.layer._ensure_built((input_shape[0], *input_shape[2:]))
 
     def _cast(self, inputs: Any) -> Any:
+        self._refuse_lists(inputs)
         return np.asarray(inputs)
 
     def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:

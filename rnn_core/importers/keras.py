@@ -143,30 +143,7 @@ def _keras3_order(layer: Layer) -> list[Weight]:
 
 
 def _keras2_order(layer: Layer) -> list[Weight]:
-    return [*_trainable(layer), *_non_trainable(layer)]
-
-
-def _own(layer: Layer, trainable: bool) -> list[Weight]:
-    return [weight for weight in layer._own_weights if weight.trainable == trainable]
-
-
-def _trainable(layer: Layer) -> list[Weight]:
-    """Return the weights that Keras would train, in its order."""
-    if not layer.trainable:
-        return []
-    return [*_own(layer, True), *(w for child in layer._sublayers() for w in _trainable(child))]
-
-
-def _non_trainable(layer: Layer) -> list[Weight]:
-    """Return the weights that Keras would leave alone, in its order."""
-    below = layer._sublayers()
-    if layer.trainable:
-        return [*_own(layer, False), *(w for child in below for w in _non_trainable(child))]
-    if isinstance(layer, Model):
-        trained = [w for child in below for w in _trainable(child)]
-        return [*trained, *(w for child in below for w in _non_trainable(child))]
-    rest = [w for child in below for w in _keras2_order(child)]
-    return [*_own(layer, True), *_own(layer, False), *rest]
+    return [*layer._trainable(), *layer._non_trainable()]
 
 
 def _weights_by_path(layer: Layer, prefix: str) -> Iterator[tuple[str, Weight]]:
