@@ -31,6 +31,7 @@ class Bidirectional(Recurrent):
     Args:
         layer: a recurrent layer; it is copied from its config, with new weights.
         merge_mode: ``"concat"``, ``"sum"``, ``"mul"``, ``"ave"``, or None for both outputs.
+        weights: values to begin with, the forward layer's first, as for `set_weights`.
         backward_layer: for the other direction, with the opposite `go_backwards`; made from
             `layer` if not given.
         kwargs: as for `Layer`.
@@ -60,6 +61,7 @@ class Bidirectional(Recurrent):
         self,
         layer: Any,
         merge_mode: str | None = "concat",
+        weights: Any = None,
         backward_layer: Any = None,
         **kwargs: Any,
     ) -> None:
@@ -70,7 +72,7 @@ class Bidirectional(Recurrent):
             raise ValueError(f"merge_mode is {merge_mode!r}, expected one of {[*_MERGE, None]}")
         kwargs.setdefault("dtype", layer.dtype)
         kwargs.setdefault("batch_input_shape", layer.batch_input_shape)
-        super().__init__(**kwargs)
+        super().__init__(weights=weights, **kwargs)
         self.merge_mode = merge_mode
         name = layer.name.removeprefix("forward_")
         self.forward_layer = _recreated(layer, name=f"forward_{name}")

@@ -36,7 +36,7 @@ class StackedRNNCells(Layer):
     """
 
     def __init__(
-        self, cells: Sequence[Any], reverse_state_order: bool = False, **kwargs: Any
+        self, cells: Sequence[Any], *, reverse_state_order: bool = False, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.cells = list(cells)

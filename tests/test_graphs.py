@@ -256,3 +256,18 @@ def test_values_of_numpy_in_configs():
     layers = [rc.Masking(np.float32(0.5)), rc.LSTM(np.int64(3), dropout=np.float32(0.5))]
     for layer in layers:
         json.dumps(layer.get_config())
+
+
+def test_the_third_argument_of_bidirectional_is_its_weights():
+    layer = rc.Bidirectional(rc.GRU(2))
+    expected = layer(X)
+    twin = rc.Bidirectional(rc.GRU(2), "concat", layer.get_weights())
+    np.testing.assert_array_equal(twin(X), expected)
+
+
+def test_what_keras_has_elsewhere_is_not_taken_by_position():
+    for make in (rc.LSTM, rc.GRUCell, rc.SimpleRNN):
+        with pytest.raises(TypeError, match="positional arguments"):
+            make(2, "tanh", "sigmoid", True, "zeros", "zeros", "zeros", 0.5, 0.5)
+    with pytest.raises(TypeError, match="positional arguments"):
+        rc.Embedding(3, 2, "uniform", True)

@@ -44,6 +44,7 @@ class Embedding(Layer):
         input_dim: int,
         output_dim: int,
         embeddings_initializer: Any = "uniform",
+        *,
         mask_zero: bool = False,
         input_length: int | None = None,
         **kwargs: Any,

@@ -43,7 +43,7 @@ class TimeDistributed(Layer):
 
     config_keys = ("keras_version",)
 
-    def __init__(self, layer: Any, keras_version: int = 3, **kwargs: Any) -> None:
+    def __init__(self, layer: Any, *, keras_version: int = 3, **kwargs: Any) -> None:
         if not isinstance(layer, Layer):
             raise ValueError(f"TimeDistributed wraps a layer, was given {layer!r}")
         super().__init__(**kwargs)
