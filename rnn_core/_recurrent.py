@@ -33,12 +33,12 @@ class Recurrent(Layer):
         constants: Any = None,
         **kwargs: Any,
     ) -> Any:
-        if isinstance(inputs, np.ndarray) and initial_state is constants is None:
-            # The common call, which need not be searched for symbolic tensors and states.
-            return self._call_on_arrays(inputs, mask=mask, training=training, **kwargs)
-        inputs, initial_state, constants = split_inputs(
-            inputs, initial_state, constants, self.num_constants, self.name
-        )
+        # The common call, which need not be searched for symbolic tensors and states.
+        plain = isinstance(inputs, np.ndarray) and initial_state is constants is None
+        if not plain:
+            inputs, initial_state, constants = split_inputs(
+                inputs, initial_state, constants, self.num_constants, self.name
+            )
         given = {
             "mask": mask,
             "training": training,
@@ -46,6 +46,8 @@ class Recurrent(Layer):
             "constants": constants,
         }
         kwargs.update((key, value) for key, value in given.items() if value is not None)
+        if plain:
+            return self._call_on_arrays(inputs, **kwargs)
         if is_symbolic((inputs, kwargs)):
             self._check(inputs)
         result = super().__call__(inputs, **kwargs)

@@ -42,7 +42,7 @@ def run_steps(
     masks = np.ascontiguousarray((mask[:, ::-1] if go_backwards else mask).T)
     some: list[bool] = np.any(masks, axis=1).tolist()
     every: list[bool] = np.all(masks, axis=1).tolist()
-    first_states = states
+    shapes = _shapes(states)
     # None stands for zeros: what a masked step gives before there is an output to repeat.
     output: Any = None
     kept: _engine.Kept | None = None
@@ -57,14 +57,14 @@ def run_steps(
             if output is None:
                 raise ValueError("the cell returned None, expected its output")
             if recorder.outputs is None:
-                _check_states(states, first_states)
+                _check_states(states, shapes)
             if kept is not None:
                 output, states = kept.merge(masks[position], output, states, zero_output_for_mask)
         elif zero_output_for_mask:
             output = None
         recorder.put(position, output)
     recorder.finish(output)
-    _check_states(states, first_states)
+    _check_states(states, shapes)
     return states
 
 
@@ -81,9 +81,13 @@ def _steps_of(inputs: Any, go_backwards: bool) -> Iterator[Any]:
             yield pack_like(inputs, parts)
 
 
-def _check_states(states: list[Any], like: list[Any]) -> None:
-    """Raise ValueError unless a cell's new states are arrays of the old ones' shapes."""
-    given, expected = ([np.shape(leaf) for leaf in flatten(s)] for s in (states, like))
+def _shapes(states: list[Any]) -> list[tuple[int, ...]]:
+    return [np.shape(leaf) for leaf in flatten(states)]
+
+
+def _check_states(states: list[Any], expected: list[tuple[int, ...]]) -> None:
+    """Raise ValueError unless a cell's new states have the shapes of the old ones."""
+    given = _shapes(states)
     if given != expected:
         raise ValueError(f"the cell returned states of shapes {given}, expected {expected}")
 

@@ -112,6 +112,7 @@ def late(wrong):
     [
         (lambda self, x, s: (x, [s[0][:, :1]]), ValueError),
         (lambda self, x, s: (x, [np.zeros((2, 6))]), ValueError),
+        (lambda self, x, s: (x, s.__setitem__(0, s[0][:, :1]) or s), ValueError),
         (lambda self, x, s: (x, [None]), ValueError),
         (lambda self, x, s: (x, None), ValueError),
         (lambda self, x, s: (x, []), ValueError),

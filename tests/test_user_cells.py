@@ -404,3 +404,11 @@ def test_a_cell_in_a_graph(rng):
     expected = rc.RNN(cell, return_state=True)(values[0][:, None], initial_state=values[1:])
     for mine, exact in zip(model.predict(values), expected, strict=True):
         np.testing.assert_allclose(mine, exact, atol=1e-6)
+
+
+def test_a_subclass_whose_call_takes_inputs_only():
+    class Plain(rc.RNN):
+        def call(self, inputs):
+            return inputs.sum(axis=1)
+
+    assert np.array_equal(Plain(rc.GRUCell(2))(np.ones((1, 3, 2))), [[3, 3]])
