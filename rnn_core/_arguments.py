@@ -91,6 +91,12 @@ def fits(expected: Sequence[Any], given: Sequence[Any]) -> bool:
     )
 
 
+def check_count(states: list[Any], expected: list[Any], name: str) -> None:
+    """Raise ValueError if a layer of this name is given another number of states than it has."""
+    if len(states) != len(expected):
+        raise ValueError(f"{name}: layer has {len(expected)} states but was passed {len(states)}")
+
+
 def check_states(states: Any, sizes: Any, name: str) -> None:
     """Raise ValueError if states, which may be symbolic, are not of a cell's sizes.
 
@@ -99,13 +105,9 @@ def check_states(states: Any, sizes: Any, name: str) -> None:
         sizes: the cell's `state_size`.
         name: of the layer.
     """
-    if len(listed(states)) != len(listed(sizes)):
-        raise ValueError(
-            f"{name}: layer has {len(listed(sizes))} states but was passed {len(listed(states))}"
-        )
+    check_count(listed(states), listed(sizes), name)
     leaves, expected = flatten(states), [axes_of(size) for size in flatten(sizes)]
-    if len(leaves) != len(expected):
-        raise ValueError(f"{name}: layer has {len(expected)} states but was passed {len(leaves)}")
+    check_count(leaves, expected, name)
     for leaf, axes in zip(leaves, expected, strict=True):
         if not fits((None, *axes), leaf.shape):
             raise ValueError(
@@ -123,8 +125,7 @@ def fit_states(states: Any, like: list[Any], what: str, dtype: Any, name: str) -
     # Lists of numbers are one array each.
     entries = [np.asarray(s) if np.isscalar(first_leaf(s)) else s for s in listed(states)]
     leaves, expected = flatten(entries), flatten(like)
-    if len(leaves) != len(expected):
-        raise ValueError(f"{name}: layer has {len(expected)} states but was passed {len(leaves)}")
+    check_count(leaves, expected, name)
     arrays = [as_real(leaf, dtype, name, what) for leaf in leaves]
     for array, zero in zip(arrays, expected, strict=True):
         if array.shape != zero.shape:

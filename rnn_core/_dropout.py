@@ -10,6 +10,20 @@ import numpy as np
 from rnn_core._typing import Array
 
 
+def draw_mask(rng: np.random.Generator, shape: Any, rate: float, dtype: Any) -> Array:
+    """Return 0 where a value is to be dropped, and 1 / (1 - rate) elsewhere.
+
+    Args:
+        rng: draws it.
+        shape: of the mask.
+        rate: the share of values to drop; with 1 all are.
+        dtype: of the mask.
+    """
+    scale = 1 / (1 - rate) if rate < 1 else 0.0
+    mask: Array = (rng.random(shape) >= rate) * np.dtype(dtype).type(scale)
+    return mask
+
+
 class DropoutMasks:
     """Draws masks, and keeps each until the sequence is over (Gal and Ghahramani 2016).
 
@@ -34,13 +48,9 @@ class DropoutMasks:
         key = threading.get_ident(), kind
         masks = self._drawn.get(key)
         if masks is None or masks[0].shape != x.shape:
-            masks = self._drawn[key] = [self._draw(rate, x) for _ in range(count)]
+            masks = [draw_mask(self._rng, x.shape, rate, x.dtype) for _ in range(count)]
+            self._drawn[key] = masks
         return [x * mask for mask in masks]
-
-    def _draw(self, rate: float, x: Array) -> Array:
-        scale = 1 / (1 - rate) if rate < 1 else 0.0
-        mask: Array = (self._rng.random(x.shape) >= rate) * x.dtype.type(scale)
-        return mask
 
     def reset(self) -> None:
         """Forget the masks of this thread: its next sequence draws new ones."""

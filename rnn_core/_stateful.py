@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rnn_core import _protocol
-from rnn_core._arguments import fit_states
+from rnn_core._arguments import check_count, fit_states
 from rnn_core._dtypes import as_real
 from rnn_core._nest import flatten, listed, map_leaves
 from rnn_core._recurrent import Recurrent
@@ -72,11 +72,7 @@ class Stateful(Recurrent):
         like = self._own_states(inputs, batch) if buffers is None else buffers.current
         if initial_state is None:
             return like, buffers
-        if len(listed(initial_state)) != len(like):
-            raise ValueError(
-                f"{self.name}: layer has {len(like)} states "
-                f"but was passed {len(listed(initial_state))}"
-            )
+        check_count(listed(initial_state), like, self.name)
         states = fit_states(initial_state, like, "initial_state", self.dtype, self.name)
         return states, buffers
 

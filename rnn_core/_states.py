@@ -46,16 +46,9 @@ class StateBuffers:
         """Make these the states: now, or with those of others at the end of `Together`.
 
         Args:
-            states: in the structure of the states; may be `scratch`.
-
-        Raises:
-            ValueError: other shapes; nothing has been changed then.
+            states: in the structure and shapes of the states; may be `scratch`.
         """
-        leaves = flatten(states)
-        for leaf, (kept, _) in zip(leaves, self._pairs, strict=True):
-            if leaf.shape != kept.shape:
-                raise ValueError(f"state has shape {leaf.shape}, expected {kept.shape}")
-        for leaf, (_, following) in zip(leaves, self._pairs, strict=True):
+        for leaf, (_, following) in zip(flatten(states), self._pairs, strict=True):
             if leaf is not following:
                 np.copyto(following, leaf)
         self._recorded = True

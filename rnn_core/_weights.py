@@ -24,7 +24,7 @@ class Weight:
     owner: Weighted
 
 
-def _unique(weights: list[Weight]) -> list[Weight]:
+def _unique(weights: Iterable[Weight]) -> list[Weight]:
     """Return each weight once: a layer may be part of several."""
     return list({id(weight): weight for weight in weights}.values())
 
@@ -90,13 +90,9 @@ class Weighted:
         """Return the layers this one is made of, one level down."""
         return [layer for _, child in self._children() for layer in flatten(child)]
 
-    def _walk_weights(self) -> Iterator[Weight]:
-        """Yield the layer's own weights, then those of the layers it is made of, each once."""
-        seen: set[int] = set()
-        for layer in self._walk_layers():
-            if id(layer) not in seen:
-                seen.add(id(layer))
-                yield from layer._own_weights
+    def _walk_weights(self) -> list[Weight]:
+        """Return the layer's own weights, then those of the layers it is made of, each once."""
+        return _unique(weight for layer in self._walk_layers() for weight in layer._own_weights)
 
     def _walk_layers(self) -> Iterator[Any]:
         """Yield this layer and, depth first, all layers it is made of."""
@@ -194,7 +190,7 @@ class Weighted:
         >>> layer.embeddings.tolist()
         [[0.0, 1.0], [2.0, 3.0]]
         """
-        self._assign_weights(list(self._walk_weights()), list(weights))
+        self._assign_weights(self._walk_weights(), list(weights))
 
     def _assign_weights(self, targets: list[Weight], values: list[Any]) -> None:
         """Copy `values` into `targets`, all or none; see `set_weights`."""

@@ -10,43 +10,38 @@ from rnn_core._cells import GRUCell, LSTMCell, SimpleRNNCell
 from rnn_core._conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D, ConvLSTMCell
 from rnn_core._input import Input, InputLayer
 from rnn_core._layer import Layer
-from rnn_core._layers import (
-    ELU,
-    Activation,
+from rnn_core._layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from rnn_core._layers.convolution import Conv1D
+from rnn_core._layers.dense import Dense
+from rnn_core._layers.dropout import (
     ActivityRegularization,
-    Add,
     AlphaDropout,
-    Average,
-    AveragePooling1D,
-    BatchNormalization,
-    Concatenate,
-    Conv1D,
-    Dense,
     Dropout,
-    Embedding,
-    Flatten,
     GaussianDropout,
     GaussianNoise,
-    GlobalAveragePooling1D,
-    GlobalMaxPooling1D,
-    LayerNormalization,
-    LeakyReLU,
-    Masking,
+    SpatialDropout1D,
+)
+from rnn_core._layers.embedding import Embedding
+from rnn_core._layers.masking import Masking
+from rnn_core._layers.merge import (
+    Add,
+    Average,
+    Concatenate,
     Maximum,
-    MaxPooling1D,
     Minimum,
     Multiply,
-    Permute,
-    PReLU,
-    ReLU,
-    RepeatVector,
-    Reshape,
-    Softmax,
-    SpatialDropout1D,
     Subtract,
-    TimeDistributed,
-    ZeroPadding1D,
 )
+from rnn_core._layers.normalization import BatchNormalization, LayerNormalization
+from rnn_core._layers.op import Operation as _Operation  # noqa: F401 - named in files only
+from rnn_core._layers.pooling import (
+    AveragePooling1D,
+    GlobalAveragePooling1D,
+    GlobalMaxPooling1D,
+    MaxPooling1D,
+)
+from rnn_core._layers.reshape import Flatten, Permute, RepeatVector, Reshape, ZeroPadding1D
+from rnn_core._layers.time_distributed import TimeDistributed
 from rnn_core._protocol import AbstractRNNCell
 from rnn_core._rnn import RNN
 from rnn_core._rnn_layers import GRU, LSTM, SimpleRNN

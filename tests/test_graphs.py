@@ -253,9 +253,11 @@ def test_implementation_is_kept():
 
 
 def test_values_of_numpy_in_configs():
-    layers = [rc.Masking(np.float32(0.5)), rc.LSTM(np.int64(3), dropout=np.float32(0.5))]
-    for layer in layers:
-        json.dumps(layer.get_config())
+    masking = json.loads(json.dumps(rc.Masking(np.float32(0.5)).get_config()))
+    assert masking["mask_value"] == 0.5
+    lstm = rc.LSTM(np.int64(3), dropout=np.float32(0.5), seed=np.int32(7))
+    config = json.loads(json.dumps(lstm.get_config()))
+    assert (config["units"], config["dropout"], config["seed"]) == (3, 0.5, 7)
 
 
 def test_the_third_argument_of_bidirectional_is_its_weights():

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from rnn_core._dropout import draw_mask
 from rnn_core._layer import Layer
 from rnn_core._numbers import seed_of
 from rnn_core._typing import Array
@@ -35,12 +36,10 @@ class _Noise(Layer):
     def _disturb(self, x: Array) -> Array:
         raise NotImplementedError
 
-    def _kept(self, x: Array) -> Array:
-        """Return which values to keep, of the shape of `x` or of one that spreads to it."""
+    def _mask_shape(self, x: Array) -> list[int]:
+        """Return the shape of what is drawn for `x`: its own, or one that spreads to it."""
         given = self.noise_shape or (None,) * x.ndim
-        shape = [n if m is None else m for n, m in zip(x.shape, given, strict=True)]
-        kept: Array = self._rng.random(shape) >= self.rate
-        return kept
+        return [n if m is None else m for n, m in zip(x.shape, given, strict=True)]
 
 
 class Dropout(_Noise):
@@ -67,7 +66,7 @@ class Dropout(_Noise):
     config_keys: ClassVar[tuple[str, ...]] = ("rate", "seed", "noise_shape")
 
     def _disturb(self, x: Array) -> Array:
-        scaled: Array = x * self._kept(x) / max(1 - self.rate, np.finfo(x.dtype).tiny)
+        scaled: Array = x * draw_mask(self._rng, self._mask_shape(x), self.rate, x.dtype)
         return scaled
 
 
@@ -120,7 +119,8 @@ class AlphaDropout(_Noise):
         keep = 1 - self.rate
         scale = (keep * (1 + self.rate * limit**2)) ** -0.5 if keep else 0.0
         shift = -scale * limit * self.rate
-        disturbed: Array = scale * np.where(self._kept(x), x, limit) + shift
+        kept = self._rng.random(self._mask_shape(x)) >= self.rate
+        disturbed: Array = scale * np.where(kept, x, limit) + shift
         return disturbed
 
 

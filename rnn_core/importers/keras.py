@@ -135,7 +135,7 @@ def _is_before(version: str, *release: int) -> bool:
 
 
 def _keras3_order(layer: Layer) -> list[Weight]:
-    weights = list(layer._walk_weights())
+    weights = layer._walk_weights()
     if layer.trainable:
         # A stable sort: those that Keras would train come first.
         weights.sort(key=lambda weight: not (weight.trainable and weight.owner.trainable))
