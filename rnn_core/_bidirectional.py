@@ -10,7 +10,7 @@ import numpy as np
 from rnn_core._arguments import first_mask
 from rnn_core._nest import flatten
 from rnn_core._protocol import output_size_of
-from rnn_core._recurrent import Recurrent
+from rnn_core._recurrent import _Recurrent
 from rnn_core._registry import config_of, known_objects, layer_from_config
 from rnn_core._rnn import RNN
 from rnn_core._typing import Array
@@ -23,7 +23,7 @@ _MERGE: dict[str, Callable[[Array, Array], Array]] = {
 }
 
 
-class Bidirectional(Recurrent):
+class Bidirectional(_Recurrent):
     """Runs one layer forwards and a second, of the same form, backwards, and merges the outputs.
 
     See Schuster and Paliwal 1997.

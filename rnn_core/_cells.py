@@ -18,7 +18,47 @@ from rnn_core._registry import activation_of
 from rnn_core._typing import Array
 
 
-class _KernelCell(AbstractRNNCell):
+class _DropoutCell(AbstractRNNCell):
+    """What the cells of this package have in common: initial weights, an activation, dropout."""
+
+    def __init__(
+        self,
+        activation: Any,
+        use_bias: bool,
+        kernel_initializer: Any,
+        recurrent_initializer: Any,
+        bias_initializer: Any,
+        *,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.activation = activation_of(activation)
+        self.use_bias = bool(use_bias)
+        self.kernel_initializer = _initializers.get(kernel_initializer)
+        self.recurrent_initializer = _initializers.get(recurrent_initializer)
+        self.bias_initializer = _initializers.get(bias_initializer)
+        self.dropout = rate(dropout, "dropout")
+        self.recurrent_dropout = rate(recurrent_dropout, "recurrent_dropout")
+        self.seed = seed_of(seed)
+        self.bias: Array | None = None
+        self._dropout_masks = DropoutMasks(self.seed)
+
+    def reset_dropout_mask(self) -> None:
+        """Draw new dropout masks at the next training step; each sequence has its own.
+
+        >>> cell, x, h = SimpleRNNCell(2, dropout=0.5, seed=1), np.ones((1, 64)), np.zeros((1, 2))
+        >>> first, same = (cell(x, h, training=True)[0].tolist() for _ in range(2))
+        >>> cell.reset_dropout_mask()
+        >>> first == same, first == cell(x, h, training=True)[0].tolist()
+        (True, False)
+        """
+        self._dropout_masks.reset()
+
+
+class _KernelCell(_DropoutCell):
     """What SimpleRNNCell, GRUCell and LSTMCell have in common: two kernels, a bias, a plan."""
 
     gates: ClassVar[int]
@@ -49,26 +89,14 @@ class _KernelCell(AbstractRNNCell):
         recurrent_initializer: Any = "orthogonal",
         bias_initializer: Any = "zeros",
         *,
-        dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        seed: int | None = None,
         implementation: int = 2,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        initializers = kernel_initializer, recurrent_initializer, bias_initializer
+        super().__init__(activation, use_bias, *initializers, **kwargs)
         self.units = positive(units, "units")
-        self.activation = activation_of(activation)
-        self.use_bias = bool(use_bias)
-        self.kernel_initializer = _initializers.get(kernel_initializer)
-        self.recurrent_initializer = _initializers.get(recurrent_initializer)
-        self.bias_initializer = _initializers.get(bias_initializer)
-        self.dropout = rate(dropout, "dropout")
-        self.recurrent_dropout = rate(recurrent_dropout, "recurrent_dropout")
-        self.seed = seed_of(seed)
         self.implementation = implementation
-        self.bias: Array | None = None
         self._plan: _engine.Plan | None = None
-        self._dropout_masks = DropoutMasks(self.seed)
 
     @property
     def state_size(self) -> Any:
@@ -104,17 +132,6 @@ class _KernelCell(AbstractRNNCell):
     def _weights_changed(self) -> None:
         super()._weights_changed()
         self._plan = None
-
-    def reset_dropout_mask(self) -> None:
-        """Draw new dropout masks at the next training step; each sequence has its own.
-
-        >>> cell, x, h = SimpleRNNCell(2, dropout=0.5, seed=1), np.ones((1, 64)), np.zeros((1, 2))
-        >>> first, same = (cell(x, h, training=True)[0].tolist() for _ in range(2))
-        >>> cell.reset_dropout_mask()
-        >>> first == same, first == cell(x, h, training=True)[0].tolist()
-        (True, False)
-        """
-        self._dropout_masks.reset()
 
     def _drops(self, rate: float) -> bool:
         """Return whether a dropout rate has an effect in training."""

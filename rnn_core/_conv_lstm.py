@@ -6,18 +6,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rnn_core import _initializers
+from rnn_core._cells import _DropoutCell
 from rnn_core._convolution import convolve, data_format_of, output_space, padding_of, per_axis
-from rnn_core._dropout import DropoutMasks
 from rnn_core._nest import TensorShape, shapes_of
-from rnn_core._numbers import positive, rate, seed_of
-from rnn_core._protocol import AbstractRNNCell
+from rnn_core._numbers import positive
 from rnn_core._registry import activation_of
 from rnn_core._rnn_layers import _CellLayer
 from rnn_core._typing import Array
 
 
-class ConvLSTMCell(AbstractRNNCell):
+class ConvLSTMCell(_DropoutCell):
     """One step of convolutional long short-term memory (Shi et al. 2015), gates i f g o.
 
     With * for a convolution, i, f, o = recurrent_activation(x*W + b + h*U) and
@@ -95,13 +93,10 @@ class ConvLSTMCell(AbstractRNNCell):
         recurrent_initializer: Any = "orthogonal",
         bias_initializer: Any = "zeros",
         unit_forget_bias: bool = True,
-        *,
-        dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        initializers = kernel_initializer, recurrent_initializer, bias_initializer
+        super().__init__(activation, use_bias, *initializers, **kwargs)
         if rank not in (1, 2, 3):
             raise ValueError(f"rank is {rank}, expected 1, 2 or 3")
         self.rank, self.filters = rank, positive(filters, "filters")
@@ -115,18 +110,8 @@ class ConvLSTMCell(AbstractRNNCell):
                 f"strides is {self.strides} and dilation_rate {self.dilation_rate}, "
                 "expected one of them to be 1"
             )
-        self.activation = activation_of(activation)
         self.recurrent_activation = activation_of(recurrent_activation)
-        self.use_bias = bool(use_bias)
-        self.kernel_initializer = _initializers.get(kernel_initializer)
-        self.recurrent_initializer = _initializers.get(recurrent_initializer)
-        self.bias_initializer = _initializers.get(bias_initializer)
         self.unit_forget_bias = bool(unit_forget_bias)
-        self.dropout = rate(dropout, "dropout")
-        self.recurrent_dropout = rate(recurrent_dropout, "recurrent_dropout")
-        self.seed = seed_of(seed)
-        self.bias: Array | None = None
-        self._masks = DropoutMasks(self.seed)
         self._size = TensorShape(self._with_channels((None,) * rank, self.filters))
 
     def _row_shape(self, row: Any) -> tuple[Any, ...]:
@@ -237,19 +222,7 @@ class ConvLSTMCell(AbstractRNNCell):
             x = np.moveaxis(x, 1, -1)
         if not training or not 0 < rate < 1:
             return x, 1
-        return np.concatenate(self._masks.drop(kind, rate, x, count=4), axis=-1), 4
-
-    def reset_dropout_mask(self) -> None:
-        """Draw new dropout masks at the next training step; each sequence has its own.
-
-        >>> cell = ConvLSTMCell(1, filters=2, kernel_size=1, dropout=0.5, seed=1)
-        >>> x, states = np.ones((1, 9, 8)), [np.zeros((1, 9, 2)), np.zeros((1, 9, 2))]
-        >>> first, same = (cell(x, states, training=True)[0].tolist() for _ in range(2))
-        >>> cell.reset_dropout_mask()
-        >>> first == same, first == cell(x, states, training=True)[0].tolist()
-        (True, False)
-        """
-        self._masks.reset()
+        return np.concatenate(self._dropout_masks.drop(kind, rate, x, count=4), axis=-1), 4
 
     def _flops_per_step(self) -> int:
         places = int(np.prod([n or 1 for n in self._size])) // self.filters

@@ -11,7 +11,7 @@ from rnn_core._graph import is_symbolic
 from rnn_core._layer import Layer
 
 
-class Recurrent(Layer):
+class _Recurrent(Layer):
     """A layer that is called with a sequence, and may be with states and constants."""
 
     supports_masking = True

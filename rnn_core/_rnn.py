@@ -21,14 +21,14 @@ from rnn_core._layer import Layer
 from rnn_core._nest import axes_of, flatten, is_shape, map_leaves, shapes_of
 from rnn_core._registry import config_of, known_objects, layer_from_config
 from rnn_core._stack import StackedRNNCells
-from rnn_core._stateful import Stateful
+from rnn_core._stateful import _Stateful
 from rnn_core._steps import Recorder, run_steps
 from rnn_core._typing import Array
 
 _NATIVE_CELLS = (SimpleRNNCell, GRUCell, LSTMCell)
 
 
-class RNN(Stateful):
+class RNN(_Stateful):
     """Runs a cell over the time steps of a sequence.
 
     Args:

@@ -10,12 +10,12 @@ from rnn_core import _protocol
 from rnn_core._arguments import check_count, fit_states
 from rnn_core._dtypes import as_real
 from rnn_core._nest import flatten, listed, map_leaves
-from rnn_core._recurrent import Recurrent
+from rnn_core._recurrent import _Recurrent
 from rnn_core._signatures import accepted
 from rnn_core._states import StateBuffers
 
 
-class Stateful(Recurrent):
+class _Stateful(_Recurrent):
     """A layer around a cell, with the cell's states."""
 
     cell: Any
@@ -53,7 +53,7 @@ class Stateful(Recurrent):
     def _own_states(self, inputs: Any, batch: int) -> list[Any]:
         """Return the first states, a subclass's if it has a `get_initial_state` of its own."""
         make = self.get_initial_state
-        if type(self).get_initial_state is Stateful.get_initial_state or inputs is None:
+        if type(self).get_initial_state is _Stateful.get_initial_state or inputs is None:
             return self._zero_states(inputs, batch)
         states = make(**accepted(make, {"inputs": inputs, "batch_size": batch}))
         return [map_leaves(lambda s: np.array(s, self.dtype), state) for state in listed(states)]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import rnn_core as rc
+from rnn_core._registry import LAYERS
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "rnn_core"
@@ -153,3 +154,9 @@ def test_kernels_under_the_sanitizers(tmp_path):
     run = subprocess.run([program], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert "checked" in run.stdout
+
+
+def test_files_can_name_public_layers_only():
+    models = {"Model", "Sequential", "Functional"}
+    named_in_files = {"Operation"}
+    assert set(LAYERS) - models - named_in_files <= set(rc.layers.__all__)
