@@ -1,6 +1,7 @@
 """The extension modules, and the kernels once per instruction set. The rest: pyproject.toml."""
 
 import compileall
+import glob
 import platform
 
 import numpy
@@ -8,9 +9,9 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 KERNELS = "pyx/kernels"
-HEADERS = [
-    f"{KERNELS}/{name}.h" for name in ("kernels", "kernels_impl", "vec", "activations", "gates")
-]
+HEADERS = sorted(glob.glob(f"{KERNELS}/*.h"))
+# What is the same on every ISA.
+COMMON = [f"{KERNELS}/{name}.c" for name in ("dispatch", "pack", "batch", "sequence", "threads")]
 # What dispatch.c probes for: the parts of the psABI levels that the kernels use.
 V3 = ["-mavx2", "-mfma"]
 V4 = [*V3, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"]
@@ -39,7 +40,7 @@ macros = [("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")]
 extensions = [
     Extension(
         "rnn_core._engine",
-        ["pyx/_engine.pyx", f"{KERNELS}/dispatch.c"],
+        ["pyx/_engine.pyx", *COMMON],
         include_dirs=["pyx", numpy.get_include()],
         define_macros=macros,
         extra_compile_args=["-O2"],

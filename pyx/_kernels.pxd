@@ -35,3 +35,65 @@ cdef extern from "kernels/kernels.h" nogil:
     const rnn_kernels *rnn_kernels_find(const char *isa)
     const rnn_kernels *rnn_kernels_at(int i)
     rnn_row_function *const *rnn_activation_find(const rnn_kernels *kernels, const char *name)
+
+
+cdef extern from "kernels/batch.h" nogil:
+    ctypedef struct rnn_batch:
+        ptrdiff_t rows
+        ptrdiff_t timesteps
+        const void *x
+        ptrdiff_t x_row
+        ptrdiff_t x_step
+        const ptrdiff_t *ids
+        const char *table
+        const unsigned char *mask
+        ptrdiff_t mask_row
+        ptrdiff_t mask_step
+        void *h
+        void *c
+        char *out
+        ptrdiff_t out_row
+        ptrdiff_t out_step
+        int sequences
+        int go_backwards
+        int zero_output_for_mask
+
+    void rnn_emit(const rnn_batch *b, ptrdiff_t row, ptrdiff_t s, const void *h, size_t size)
+    void rnn_emit_last(const rnn_batch *b, ptrdiff_t first, ptrdiff_t rows, size_t size)
+
+cdef extern from "kernels/packed.h" nogil:
+    ctypedef enum rnn_cell:
+        RNN_SIMPLE_RNN
+        RNN_LSTM
+        RNN_GRU_AFTER
+        RNN_GRU_BEFORE
+
+    ctypedef struct rnn_packed:
+        ptrdiff_t z_size
+
+    ctypedef struct rnn_weights:
+        rnn_cell cell
+        ptrdiff_t features
+        ptrdiff_t units
+        const float *kernel
+        const float *recurrent_kernel
+        const float *bias
+        const float *recurrent_bias
+        const char *activation
+        const char *recurrent_activation
+
+    size_t rnn_packed_bytes(const rnn_kernels *kernels, const rnn_weights *weights)
+    void *rnn_allocate(size_t bytes)
+    const rnn_packed *rnn_pack(const rnn_kernels *kernels, const rnn_weights *weights, void *memory)
+
+cdef extern from "kernels/sequence.h" nogil:
+    int rnn_run(
+        int count, const rnn_packed *const *layers, const rnn_batch *batches, int threads
+    )
+    void rnn_forget(const rnn_packed *layer)
+    void rnn_project(
+        const rnn_packed *layer, const float *x, ptrdiff_t x_row, ptrdiff_t rows, float *z
+    )
+
+cdef extern from "kernels/threads.h" nogil:
+    void rnn_stay_alone()

@@ -1,4 +1,30 @@
-# The time loop of a batch, without the GIL; part of _engine.pyx, which has the types.
+# The time loop over BLAS, without the GIL; part of _engine.pyx, which has the types.
+
+
+cdef struct Weights:
+    rnn_cell cell
+    Py_ssize_t features, units, columns, itemsize
+    const void *kernel            # (features, columns)
+    const void *recurrent_kernel  # (units, columns)
+    const void *bias              # (columns,)
+    const void *recurrent_bias    # (columns,), RNN_GRU_AFTER only
+    rnn_row_function *activation
+    rnn_row_function *recurrent_activation
+    rnn_gates *gates
+    rnn_gates *update             # RNN_GRU_BEFORE only, after its second product
+
+
+cdef void choose_gates(Weights *w, const rnn_kernels *kernels, int type_) noexcept:
+    if w.cell == RNN_SIMPLE_RNN:
+        w.gates = kernels.simple_rnn[type_]
+    elif w.cell == RNN_LSTM:
+        w.gates = kernels.lstm[type_]
+    elif w.cell == RNN_GRU_AFTER:
+        w.gates = kernels.gru_after[type_]
+    else:
+        w.gates = kernels.gru_reset[type_]
+        w.update = kernels.gru_update[type_]
+
 
 
 cdef inline void multiply_add(
@@ -21,7 +47,7 @@ cdef inline void fill_rows(real *z, const void *row, Py_ssize_t rows, Py_ssize_t
 
 
 cdef void look_up(
-    const Batch *b, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t t0, Py_ssize_t steps, char *z,
+    const rnn_batch *b, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t t0, Py_ssize_t steps, char *z,
     size_t row_bytes,
 ) noexcept nogil:
     """z (steps, rows, columns) = the table's rows of the block's ids."""
@@ -33,7 +59,7 @@ cdef void look_up(
 
 
 cdef void project(
-    const Weights *w, const Batch *b, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t t0,
+    const Weights *w, const rnn_batch *b, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t t0,
     Py_ssize_t steps, real *z,
 ) noexcept nogil:
     """z = x.W + b for times t0 to t0 + steps of a block of rows; z is (steps, rows, columns)."""
@@ -69,11 +95,11 @@ cdef void advance(const Weights *w, rnn_step *step, real *z) noexcept nogil:
     cdef real *u = <real *> step.u
     cdef Py_ssize_t n = w.units, columns = w.columns, rows = step.rows
     step.z = z
-    if w.cell == GRU_AFTER:
+    if w.cell == RNN_GRU_AFTER:
         fill_rows[real](u, w.recurrent_bias, rows, columns)
         multiply_add[real](h, n, recurrent_kernel, columns, u, columns, rows, columns, n)
         w.gates(step)
-    elif w.cell == GRU_BEFORE:
+    elif w.cell == RNN_GRU_BEFORE:
         multiply_add[real](h, n, recurrent_kernel, columns, z, columns, rows, 2 * n, n)
         w.gates(step)
         multiply_add[real](
@@ -85,59 +111,14 @@ cdef void advance(const Weights *w, rnn_step *step, real *z) noexcept nogil:
         w.gates(step)
 
 
-cdef void emit(
-    const Weights *w, const Batch *b, const rnn_step *step, Py_ssize_t first, Py_ssize_t s
-) noexcept nogil:
-    """Write the outputs of step `s` of the processing order."""
-    cdef char *out
-    cdef Py_ssize_t row, size = w.units * w.itemsize
-    for row in range(step.rows):
-        out = b.out + (first + row) * b.out_row + s * b.out_step
-        if step.mask == NULL or step.mask[row * step.mask_stride]:
-            memcpy(out, <char *> step.h + row * size, size)
-        elif s == 0 or b.zero_output_for_mask:
-            memset(out, 0, size)
-        else:
-            memcpy(out, out - b.out_step, size)
-
-
-cdef bint any_step(const unsigned char *mask, Py_ssize_t stride, Py_ssize_t steps) noexcept nogil:
-    cdef Py_ssize_t t
-    for t in range(steps):
-        if mask[t * stride]:
-            return True
-    return False
-
-
-cdef void emit_last(const Weights *w, const Batch *b) noexcept nogil:
-    """Write the output of each row's last step that counts, or zeros if there is none."""
-    cdef char *out
-    cdef const unsigned char *mask
-    cdef Py_ssize_t row, size = w.units * w.itemsize
-    cdef Py_ssize_t last = 0 if b.go_backwards else b.timesteps - 1
-    cdef bint counts
-    for row in range(b.rows):
-        out = b.out + row * b.out_row
-        counts = b.timesteps > 0
-        if counts and b.mask != NULL:
-            mask = b.mask + row * b.mask_row
-            if b.zero_output_for_mask:
-                counts = mask[last * b.mask_step]
-            else:
-                counts = any_step(mask, b.mask_step, b.timesteps)
-        if counts:
-            memcpy(out, <char *> b.h + row * size, size)
-        else:
-            memset(out, 0, size)
-
-
 cdef void run_block(
-    const Weights *w, const Batch *b, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t chunk,
+    const Weights *w, const rnn_batch *b, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t chunk,
     real *z, real *u,
 ) noexcept nogil:
     """All time steps of rows `first` to `first + rows`."""
     cdef rnn_step step
-    cdef Py_ssize_t s, start, steps, t, t0
+    cdef Py_ssize_t row, s, start, steps, t, t0
+    cdef const char *h
     step.rows, step.units = rows, w.units
     step.u = u
     step.h = <real *> b.h + first * w.units
@@ -156,16 +137,18 @@ cdef void run_block(
                 step.mask = b.mask + first * b.mask_row + t * b.mask_step
             advance[real](w, &step, z + (t - t0) * rows * w.columns)
             if b.sequences:
-                emit(w, b, &step, first, s)
+                for row in range(rows):
+                    h = <char *> step.h + row * w.units * sizeof(real)
+                    rnn_emit(b, first + row, s, h, w.units * sizeof(real))
         start += steps
 
 
-cdef int run(const Weights *w, const Batch *b) noexcept nogil:
+cdef int run(const Weights *w, const rnn_batch *b) noexcept nogil:
     """All rows, block by block; returns non-zero, with nothing done, if memory is short."""
     cdef Py_ssize_t block = min(BLOCK_ROWS, b.rows)
     cdef Py_ssize_t step_bytes = max(block * w.columns * w.itemsize, 1)
     cdef Py_ssize_t chunk = min(max(CHUNK_BYTES // step_bytes, 1), max(b.timesteps, 1))
-    cdef Py_ssize_t u_bytes = block * w.itemsize * (w.columns if w.cell == GRU_AFTER else w.units)
+    cdef Py_ssize_t u_bytes = block * w.itemsize * (w.columns if w.cell == RNN_GRU_AFTER else w.units)
     cdef void *memory = malloc(chunk * step_bytes + u_bytes + CACHE_LINE)
     if memory == NULL:
         return -1
@@ -181,5 +164,5 @@ cdef int run(const Weights *w, const Batch *b) noexcept nogil:
         first += rows
     free(memory)
     if not b.sequences:
-        emit_last(w, b)
+        rnn_emit_last(b, 0, b.rows, w.units * w.itemsize)
     return 0

@@ -90,12 +90,15 @@ class _KernelCell(_DropoutCell):
         bias_initializer: Any = "zeros",
         *,
         implementation: int = 2,
+        backend: str | None = None,
         **kwargs: Any,
     ) -> None:
         initializers = kernel_initializer, recurrent_initializer, bias_initializer
         super().__init__(activation, use_bias, *initializers, **kwargs)
         self.units = positive(units, "units")
         self.implementation = implementation
+        # A matter of the machine, not of the model: it is not in the config.
+        self.backend = backend
         self._plan: _engine.Plan | None = None
 
     @property
@@ -188,7 +191,9 @@ class _KernelCell(_DropoutCell):
                 return None
             names = (activation.name for activation in activations)
             weights = (self.kernel, self.recurrent_kernel, *self._plan_biases())
-            self._plan = plan = _engine.Plan(self._plan_kind(), *weights, *names)
+            self._plan = plan = _engine.Plan(
+                self._plan_kind(), *weights, *names, backend=self.backend
+            )
         return plan
 
     def _activation_keys(self) -> tuple[str, ...]:

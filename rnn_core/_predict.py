@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnn_core import _threads
+from rnn_core import _engine, _threads
 from rnn_core._nest import flatten, map_leaves
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _in_order(run: Callable[[int], Any], first: Any, starts: range, threads: int
     # Its import costs milliseconds, which a single row need not pay.
     from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads, initializer=_engine.stay_alone) as pool:
         ahead = 2 * threads
         futures = [pool.submit(run, start) for start in starts[1 : 1 + ahead]]
         try:

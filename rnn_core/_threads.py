@@ -13,6 +13,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from rnn_core import _engine
+
 _num_threads: int | None = None
 _lock = threading.Lock()
 _inside = 0
@@ -36,7 +38,7 @@ def available_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
 
 
 def get_num_threads() -> int:
-    """Return the number of threads that `predict` uses.
+    """Return the number of threads that layers and `predict` use.
 
     It is what `set_num_threads` set, else the environment's RNN_CORE_NUM_THREADS, else the cores
     this process may use.
@@ -58,7 +60,7 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(threads: int | None) -> None:
-    """Set the number of threads that `predict` uses.
+    """Set the number of threads that layers and `predict` use.
 
     Args:
         threads: from 1; None goes back to the default.
@@ -75,6 +77,10 @@ def set_num_threads(threads: int | None) -> None:
     if threads is not None and threads < 1:
         raise ValueError(f"threads is {threads}, expected at least 1")
     _num_threads = threads
+    _engine.use_threads(threads or 0)
+
+
+_engine.ask_threads(get_num_threads)
 
 
 def blas_function(file: str, name: str) -> Any:

@@ -10,33 +10,51 @@
 #if REAL_BITS == 32
 #define MANTISSA_BITS 23
 #define EXPONENT_BIAS 127
-#define TAYLOR_TERMS 7
 #define ATANH_TERMS 8
-#define EXP_MAX R(89)   /* exp overflows from 88.73 on */
-#define EXP_MIN R(-104) /* exp rounds to 0 from -103.98 on */
-#define TANH_ONE R(9.5) /* tanh rounds to 1 from 9.02 on */
+#define EXP_MAX R(89)     /* exp overflows from 88.73 on */
+#define EXP_MIN R(-104)   /* exp rounds to 0 from -103.98 on */
+#define TANH_ONE R(9.5)   /* tanh rounds to 1 from 9.02 on */
+#define SIGMOID_ONE R(18) /* sigmoid rounds to 1 from 17.33 on */
+#define SIGMOID_SCALE 32
 /* ln 2 in two parts, the first short enough that its product with an exponent is exact: fdlibm
  * e_expf.c */
 #define LN2_HIGH R(0x1.62e4p-1)
 #define LN2_LOW R(0x1.7f7d1cp-20)
+/* Minimax coefficients of (e^r - 1 - r) / r^2, weighted by r, from the constant up; the error is
+ * 2.4e-10 of r. benchmarks of docs/numerics.md say how they were made. */
+#define TAIL                                                                                       \
+    {0.5,                                                                                          \
+     0.16666666812375948,                                                                          \
+     0.041666354547598610,                                                                         \
+     0.0083332741563243079,                                                                        \
+     0.0013941011736851420,                                                                        \
+     0.00019913559876067229}
 #else
 #define MANTISSA_BITS 52
 #define EXPONENT_BIAS 1023
-#define TAYLOR_TERMS 13
 #define ATANH_TERMS 18
-#define EXP_MAX R(710)   /* 709.79 */
-#define EXP_MIN R(-746)  /* -745.14 */
-#define TANH_ONE R(19.5) /* 19.07 */
+#define EXP_MAX R(710)    /* 709.79 */
+#define EXP_MIN R(-746)   /* -745.14 */
+#define TANH_ONE R(19.5)  /* 19.07 */
+#define SIGMOID_ONE R(38) /* 37.43 */
+#define SIGMOID_SCALE 62
 /* fdlibm e_exp.c */
 #define LN2_HIGH R(0x1.62e42feep-1)
 #define LN2_LOW R(0x1.a39ef35793c76p-33)
+/* 2.6e-19 of r */
+#define TAIL                                                                                       \
+    {0.5,                                                                                          \
+     0.16666666666666676592,                                                                       \
+     0.041666666666666701281,                                                                      \
+     0.0083333333333216232,                                                                        \
+     0.0013888888888866885,                                                                        \
+     0.00019841269886136040,                                                                       \
+     2.4801587360457844e-5,                                                                        \
+     2.7557244207887700e-6,                                                                        \
+     2.7557242846755839e-7,                                                                        \
+     2.5109034801579360e-8,                                                                        \
+     2.0924415778334007e-9}
 #endif
-
-/* Comparisons with NaN are false, so a NaN passes through both. */
-static inline vec T(at_least)(vec x, real low) { return T(select)(x < low, T(broadcast)(low), x); }
-static inline vec T(at_most)(vec x, real high) {
-    return T(select)(x > high, T(broadcast)(high), x);
-}
 
 static inline vec T(magnitude)(vec x) {
     return (vec)((ivec)x & (ivec) ~(ivec)T(broadcast)(R(-0.0)));
@@ -47,49 +65,48 @@ static inline vec T(copy_sign)(vec x, vec sign) {
     return (vec)(((ivec)x & ~mask) | ((ivec)sign & mask));
 }
 
-static inline vec T(power_of_two)(ivec n) { return (vec)((n + EXPONENT_BIAS) << MANTISSA_BITS); }
+/* A number added to this is rounded to an integer, which the sum has in its low bits. */
+#define ROUND (R(1.5) * (real)((integer)1 << MANTISSA_BITS))
 
-/* x = n ln 2 + r with |r| <= ln 2 / 2; returns e^r - 1 by its Taylor series. */
-static inline vec T(reduced_expm1)(vec x, ivec *n) {
-    const real round = R(1.5) * (real)((integer)1 << MANTISSA_BITS);
+/* x = n ln 2 + r with |r| <= ln 2 / 2. Returns r, and n + offset in the low bits of *biased. */
+static inline vec T(reduce)(vec x, integer offset, ivec *biased) {
+    const real round = ROUND + (real)offset;
     vec shifted = x * R(1.4426950408889634) + round;
     vec whole = shifted - round;
-    *n = (ivec)shifted - (ivec)T(broadcast)(round);
-    vec r = x - whole * LN2_HIGH - whole * LN2_LOW;
-    static const double inverse_factorial[] = {
-        1.0,
-        1.0,
-        1.0 / 2,
-        1.0 / 6,
-        1.0 / 24,
-        1.0 / 120,
-        1.0 / 720,
-        1.0 / 5040,
-        1.0 / 40320,
-        1.0 / 362880,
-        1.0 / 3628800,
-        1.0 / 39916800,
-        1.0 / 479001600,
-        1.0 / 6227020800.0,
-    };
-    /* Even and odd terms side by side halve the chain of dependent operations. */
-    vec square = r * r;
-    vec even = T(broadcast)(R(inverse_factorial[TAYLOR_TERMS - 1]));
-    vec odd = T(broadcast)(R(inverse_factorial[TAYLOR_TERMS]));
-    for (int k = TAYLOR_TERMS - 3; k >= 2; k -= 2) {
-        even = even * square + R(inverse_factorial[k]);
-        odd = odd * square + R(inverse_factorial[k + 1]);
-    }
-    return (odd * r + even) * square + r;
+    *biased = (ivec)shifted;
+    return x - whole * LN2_HIGH - whole * LN2_LOW;
 }
 
-/* e^x for x <= EXP_MAX */
+/* 2^n, for n + EXPONENT_BIAS in the low bits. */
+static inline vec T(power_of_two)(ivec biased) { return (vec)(biased << MANTISSA_BITS); }
+
+/* (e^r - 1 - r) / r^2 for |r| <= ln 2 / 2. */
+static inline vec T(expm1_tail)(vec r, vec square) {
+    static const double tail[] = TAIL;
+    enum { DEGREE = sizeof tail / sizeof *tail - 1 };
+    /* Even and odd terms side by side halve the chain of dependent operations. */
+    vec low = T(broadcast)(R(tail[DEGREE - 1])), high = T(broadcast)(R(tail[DEGREE]));
+    for (int k = DEGREE - 2; k > 0; k -= 2) {
+        high = high * square + R(tail[k]);
+        low = low * square + R(tail[k - 1]);
+    }
+    return DEGREE % 2 ? high * r + low : low * r + (high * square + R(tail[0]));
+}
+
+/* e^r - 1 */
+static inline vec T(near_expm1)(vec r) {
+    vec square = r * r;
+    return T(expm1_tail)(r, square) * square + r;
+}
+
+/* e^x for x <= EXP_MAX; 2^n is two factors, for n reaches beyond the range of one exponent. */
 static inline vec T(bounded_exp)(vec x) {
     ivec n;
-    vec p = T(reduced_expm1)(T(at_least)(x, EXP_MIN), &n);
-    /* 2^n in two factors: n reaches beyond the range of one exponent. */
+    vec p = T(near_expm1)(T(reduce)(T(at_least)(x, EXP_MIN), 0, &n));
+    n -= (ivec)T(broadcast)(ROUND);
     ivec half = n >> 1;
-    return (p + R(1)) * T(power_of_two)(half) * T(power_of_two)(n - half);
+    return (p + R(1)) * T(power_of_two)(half + EXPONENT_BIAS) *
+           T(power_of_two)(n - half + EXPONENT_BIAS);
 }
 
 static inline vec T(exponential)(vec x) { return T(bounded_exp)(T(at_most)(x, EXP_MAX)); }
@@ -97,12 +114,19 @@ static inline vec T(exponential)(vec x) { return T(bounded_exp)(T(at_most)(x, EX
 /* e^x - 1 for x where 2^n neither overflows nor underflows. */
 static inline vec T(small_expm1)(vec x) {
     ivec n;
-    vec p = T(reduced_expm1)(x, &n);
-    vec scale = T(power_of_two)(n);
-    return scale * p + (scale - R(1));
+    vec p = T(near_expm1)(T(reduce)(x, EXPONENT_BIAS, &n));
+    vec power = T(power_of_two)(n);
+    return power * p + (power - R(1));
 }
 
 static inline vec T(linear)(vec x) { return x; }
+
+/* A value before its division: a product of two needs only one. */
+typedef struct {
+    vec over, under;
+} T(ratio);
+
+static inline vec T(value)(T(ratio) x) { return x.over / x.under; }
 
 /* (tanh x - x) / x^3 as a function of z = x^2 < 0.39: Cephes tanhf.c and tanh.c */
 static inline vec T(tanh_tail)(vec z) {
@@ -118,22 +142,34 @@ static inline vec T(tanh_tail)(vec z) {
 #endif
 }
 
-/* A polynomial near 0, where 1 - 2 / (e^2|x| + 1) cancels. */
-static inline vec T(tanh)(vec x) {
-    vec z = x * x;
-    vec near = T(tanh_tail)(z) * z * x + x;
-    vec e = T(small_expm1)(R(2) * T(at_most)(T(magnitude)(x), TANH_ONE));
-    vec far = T(copy_sign)(R(1) - R(2) / (e + R(2)), x);
-    return T(select)(T(magnitude)(x) < R(0.625), near, far);
+/* (s - 2) / s with s = e^2|x| + 1, and near 0, where that cancels, a polynomial. */
+static inline T(ratio) T(tanh_ratio)(vec x) {
+    ivec n;
+    vec y = T(at_most)(T(magnitude)(x), TANH_ONE), square = y * y;
+    vec p = T(near_expm1)(T(reduce)(y + y, EXPONENT_BIAS, &n));
+    vec power = T(power_of_two)(n);
+    vec sum = power * p + (power + R(1));
+    vec near = T(tanh_tail)(square) * (square * y) + y;
+    ivec small = y < R(0.625);
+    vec over = T(select)(small, near, sum - R(2));
+    return (T(ratio)){T(copy_sign)(over, x), T(select)(small, T(broadcast)(R(1)), sum)};
 }
 
-/* 1 / (1 + e^-x), written in e^-|x|, which cannot overflow. Where that is small, e / (1 + e) is
- * e - e (e / (1 + e)), which hides the rounding of 1 + e. */
-static inline vec T(sigmoid)(vec x) {
-    vec e = T(bounded_exp)(-T(magnitude)(x));
-    vec y = T(select)(x < R(0), e, T(broadcast)(R(1))) / (e + R(1));
-    return T(select)(x < R(-1), e - e * y, y);
+/* 1 / (1 + e^-x) with e^-x = 2^-n (1 + p), above and below multiplied by 2^(n + SIGMOID_SCALE), so
+ * that nothing overflows; what is lost of the sum without p is added to its product with p. */
+static inline T(ratio) T(sigmoid_ratio)(vec x) {
+    ivec n;
+    vec bounded = T(at_least)(T(at_most)(x, SIGMOID_ONE), EXP_MIN);
+    vec p = T(near_expm1)(-T(reduce)(bounded, EXPONENT_BIAS + SIGMOID_SCALE, &n));
+    vec power = T(power_of_two)(n);
+    const real scale = (real)((int64_t)1 << SIGMOID_SCALE);
+    vec sum = scale + power;
+    return (T(ratio)){power, scale * p + (power - (sum - scale)) + sum};
 }
+
+static inline vec T(tanh)(vec x) { return T(value)(T(tanh_ratio)(x)); }
+
+static inline vec T(sigmoid)(vec x) { return T(value)(T(sigmoid_ratio)(x)); }
 
 static inline vec T(hard_sigmoid)(vec x) {
     return T(at_least)(T(at_most)(x / R(6) + R(0.5), R(1)), R(0));
@@ -222,13 +258,16 @@ static void T(softmax_row)(void *row, ptrdiff_t n) {
 }
 
 #undef ROW
+#undef ROUND
 #undef R
 #undef MANTISSA_BITS
 #undef EXPONENT_BIAS
-#undef TAYLOR_TERMS
+#undef TAIL
 #undef ATANH_TERMS
 #undef EXP_MAX
 #undef EXP_MIN
 #undef TANH_ONE
+#undef SIGMOID_ONE
+#undef SIGMOID_SCALE
 #undef LN2_HIGH
 #undef LN2_LOW

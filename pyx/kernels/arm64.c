@@ -3,4 +3,5 @@
 #endif
 #define ISA arm64
 #define VECTOR_BYTES 16
+#define ACCUMULATORS 24
 #include "kernels_impl.h"

@@ -38,8 +38,11 @@ typedef struct {
     rnn_row_function *apply[RNN_REALS];
 } rnn_activation;
 
+typedef struct rnn_packed_functions rnn_packed_functions; /* packed.h */
+
 typedef struct {
     const char *isa;
+    const rnn_packed_functions *packed;
     const rnn_activation *activations; /* ends with a NULL name */
     rnn_gates *simple_rnn[RNN_REALS];
     rnn_gates *lstm[RNN_REALS];

@@ -1,6 +1,7 @@
 /* The kernels of one instruction set; each ISA's .c file includes it once.
  *
- * Needs ISA, the table's name as a token, and VECTOR_BYTES, the width of its registers.
+ * Needs ISA, the table's name as a token, VECTOR_BYTES, the width of its registers, and
+ * ACCUMULATORS, how many of them a product may fill with sums: the rest hold its factors.
  * SPDX-License-Identifier: MIT
  */
 #include "kernels.h"
@@ -9,6 +10,9 @@
 #include "vec.h"
 #include "activations.h"
 #include "gates.h"
+#include "packed.h"
+#include "product.h"
+#include "fused.h"
 #undef REAL_BITS
 #define REAL_BITS 64
 #include "vec.h"
@@ -33,6 +37,7 @@ static const rnn_activation activations[] = {
 extern const rnn_kernels TABLE(ISA);
 const rnn_kernels TABLE(ISA) = {
     .isa = STRING(ISA),
+    .packed = &packed_functions,
     .activations = activations,
     .simple_rnn = BOTH(simple_rnn),
     .lstm = BOTH(lstm),

@@ -3,4 +3,5 @@
 #endif
 #define ISA x86_64
 #define VECTOR_BYTES 16
+#define ACCUMULATORS 12
 #include "kernels_impl.h"

@@ -3,4 +3,5 @@
 #endif
 #define ISA x86_64_v3
 #define VECTOR_BYTES 32
+#define ACCUMULATORS 12
 #include "kernels_impl.h"

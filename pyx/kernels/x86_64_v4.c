@@ -3,4 +3,5 @@
 #endif
 #define ISA x86_64_v4
 #define VECTOR_BYTES 64
+#define ACCUMULATORS 24
 #include "kernels_impl.h"

@@ -1,0 +1,249 @@
+/* The steps of packed layers: products, then gates on sums that lie in L1; included once per
+ * instruction set, after product.h.
+ * SPDX-License-Identifier: MIT
+ */
+
+enum { GRU_X_SLOT = 3 }; /* of a z row of RNN_GRU_AFTER: x.W + b of the candidate */
+
+/* A vector of one row's units; the values of gate k are k * gate further on. */
+typedef struct {
+    const rnn_packed *layer;
+    float *sum; /* INOUT x.W + b + h.U; the candidate's of RNN_GRU_AFTER is h.U + b alone ... */
+    const float *x_sum; /* IN ... and this is its x.W + b */
+    ptrdiff_t gate;
+    const float *h; /* IN */
+    float *next_h;  /* OUT */
+    float *c;       /* INOUT, RNN_LSTM only */
+    float *z, *rh;  /* OUT z and r * h in the first part of RNN_GRU_BEFORE, IN in the second */
+} unit_vector;
+
+typedef T(ratio) ratio;
+
+typedef void vector_gates(const unit_vector *u, const int fused);
+
+static inline ratio applied(rnn_row_function *function, vec x) {
+    function(&x, LANES);
+    return (ratio){x, T(broadcast)(1)};
+}
+
+INLINE ratio act(const unit_vector *u, const int fused, vec x) {
+    return fused ? T(tanh_ratio)(x) : applied(u->layer->activation, x);
+}
+
+INLINE ratio rec(const unit_vector *u, const int fused, vec x) {
+    return fused ? T(sigmoid_ratio)(x) : applied(u->layer->recurrent_activation, x);
+}
+
+INLINE vec times(ratio a, ratio b) { return a.over * b.over / (a.under * b.under); }
+
+INLINE vec sum_of(const unit_vector *u, int gate) { return T(load)(u->sum + gate * u->gate); }
+
+/* Keeps a ratio for the next pass, in place of two sums that are not needed any more. */
+INLINE void keep(const unit_vector *u, int over, int under, ratio value) {
+    T(store)(u->sum + over * u->gate, value.over);
+    T(store)(u->sum + under * u->gate, value.under);
+}
+
+INLINE ratio kept(const unit_vector *u, int over, int under) {
+    return (ratio){sum_of(u, over), sum_of(u, under)};
+}
+
+/* h = act(z) */
+INLINE void simple_rnn(const unit_vector *u, const int fused) {
+    T(store)(u->next_h, T(value)(act(u, fused, sum_of(u, 0))));
+}
+
+/* c = f c + i g */
+INLINE void lstm_c(const unit_vector *u, const int fused) {
+    ratio i = rec(u, fused, sum_of(u, 0)), f = rec(u, fused, sum_of(u, 1));
+    ratio g = act(u, fused, sum_of(u, 2)), o = rec(u, fused, sum_of(u, 3));
+    T(store)(u->c, T(value)(f) * T(load)(u->c) + times(i, g));
+    keep(u, 0, 1, o);
+}
+
+/* h = o act(c) */
+INLINE void lstm_h(const unit_vector *u, const int fused) {
+    T(store)(u->next_h, times(kept(u, 0, 1), act(u, fused, T(load)(u->c))));
+}
+
+/* h = z h + (1 - z) g with the candidate g */
+INLINE void blend(const unit_vector *u, ratio z, ratio g) {
+    vec over = z.over * T(load)(u->h) * g.under + (z.under - z.over) * g.over;
+    T(store)(u->next_h, over / (z.under * g.under));
+}
+
+/* g = act(x.W + b + r (h.U + b)): what it acts on */
+INLINE void gru_after_r(const unit_vector *u, const int fused) {
+    ratio z = rec(u, fused, sum_of(u, 0)), r = rec(u, fused, sum_of(u, 1));
+    T(store)(u->sum + 2 * u->gate, T(load)(u->x_sum) + T(value)(r) * sum_of(u, 2));
+    keep(u, 0, 1, z);
+}
+
+INLINE void gru_after_h(const unit_vector *u, const int fused) {
+    blend(u, kept(u, 0, 1), act(u, fused, sum_of(u, 2)));
+}
+
+INLINE void gru_before_r(const unit_vector *u, const int fused) {
+    T(store)(u->z, T(value)(rec(u, fused, sum_of(u, 0))));
+    T(store)(u->rh, T(value)(rec(u, fused, sum_of(u, 1))) * T(load)(u->h));
+}
+
+/* g = act(x.W + b + (r h).U) */
+INLINE void gru_before_h(const unit_vector *u, const int fused) {
+    ratio z = {T(load)(u->z), T(broadcast)(1)};
+    blend(u, z, act(u, fused, sum_of(u, 0)));
+}
+
+/* A panel's sums for some rows of a step. */
+typedef struct {
+    const rnn_packed *layer;
+    const rnn_panel *panel;
+    const rnn_packed_step *step;
+    ptrdiff_t row; /* of the step, the first */
+    int rows;
+    ptrdiff_t z_at;     /* the panel's place in a z row */
+    float *const *sums; /* rows (strips, width) */
+} rnn_tile;
+
+typedef void tile_gates(const rnn_tile *tile);
+
+INLINE void for_vectors(vector_gates *gates, const int fused, const rnn_tile *tile) {
+    const rnn_panel *panel = tile->panel;
+    const rnn_packed_step *step = tile->step;
+    const ptrdiff_t columns = panel->blocks * panel->width;
+    unit_vector u = {.layer = tile->layer, .gate = columns};
+    for (int r = 0; r < tile->rows; r++) {
+        const ptrdiff_t row = tile->row + r;
+        for (ptrdiff_t j = 0; j < columns; j += LANES) {
+            const ptrdiff_t unit = panel->before + j;
+            u.sum = tile->sums[r] + j;
+            u.x_sum = step->z[row] + tile->z_at + GRU_X_SLOT * columns + j;
+            u.h = step->h[row] + unit;
+            u.next_h = step->next_h[row] + unit;
+            u.c = step->c[row] + unit;
+            u.z = step->scratch[row] + unit;
+            u.rh = u.z + tile->layer->row_size;
+            gates(&u, fused);
+        }
+    }
+}
+
+#define GATES(name)                                                                                \
+    static void name##_fused(const rnn_tile *tile) { for_vectors(name, 1, tile); }                 \
+    static void name##_table(const rnn_tile *tile) { for_vectors(name, 0, tile); }
+GATES(simple_rnn)
+GATES(lstm_c)
+GATES(lstm_h)
+GATES(gru_after_r)
+GATES(gru_after_h)
+GATES(gru_before_r)
+GATES(gru_before_h)
+#undef GATES
+
+/* By cell and part: passes over a tile, each a table of activations or fused. Two passes keep the
+ * chain from a sum to h out of the way of the next vector's. */
+enum { PASSES = 2 };
+#define PASS(name) {name##_table, name##_fused}
+static tile_gates *const passes[RNN_CELLS][RNN_PARTS][PASSES][2] = {
+    [RNN_SIMPLE_RNN] = {{PASS(simple_rnn)}},
+    [RNN_LSTM] = {{PASS(lstm_c), PASS(lstm_h)}},
+    [RNN_GRU_AFTER] = {{PASS(gru_after_r), PASS(gru_after_h)}},
+    [RNN_GRU_BEFORE] = {{PASS(gru_before_r)}, {PASS(gru_before_h)}},
+};
+#undef PASS
+
+/* Rows are shared out evenly among tiles: a small last one would leave registers empty. */
+static inline int tile_height(ptrdiff_t rows) {
+    ptrdiff_t tiles = (rows + MAX_ROWS - 1) / MAX_ROWS;
+    return (int)((rows + tiles - 1) / tiles);
+}
+
+/* Tiles that are multiplied and wait for their gates: several if they have few rows. */
+typedef struct {
+    int tiles, rows;
+    rnn_tile tile[MAX_ROWS];
+    float *row[MAX_ROWS];
+    _Alignas(RNN_ALIGNMENT) float sums[MAX_ROWS][RNN_STRIPS * 2 * LANES];
+} tile_queue;
+
+static void apply_gates(tile_queue *queue, int part) {
+    const rnn_packed *layer = queue->tile[0].layer;
+    for (int pass = 0; pass < PASSES; pass++) {
+        tile_gates *gates = passes[layer->cell][part][pass][layer->fused];
+        for (int i = 0; gates && i < queue->tiles; i++)
+            gates(&queue->tile[i]);
+    }
+    queue->tiles = queue->rows = 0;
+}
+
+static void step_packed(const rnn_packed *layer, int index, const rnn_packed_step *s) {
+    const rnn_part *part = &layer->part[index];
+    const rnn_cut *cut = &part->cut;
+    tile_queue queue;
+    queue.tiles = queue.rows = 0;
+    for (int r = 0; r < MAX_ROWS; r++)
+        queue.row[r] = queue.sums[r];
+    for (ptrdiff_t i = s->first; i < s->last; i++) {
+        const rnn_panel *panel = &cut->panels[s->backwards ? s->first + s->last - 1 - i : i];
+        const ptrdiff_t z_at = part->z_at + cut->slots * panel->before;
+        int rows;
+        for (ptrdiff_t row = 0; row < s->rows; row += rows) {
+            rows = tile_height(s->rows - row);
+            if (queue.rows + rows > MAX_ROWS)
+                apply_gates(&queue, index);
+            float *const *sums = queue.row + queue.rows;
+            multiply(&part->recurrent_kernel, cut, panel, 0, cut->gates * panel->blocks, rows,
+                     s->a + row, s->z + row, z_at, sums, 0);
+            queue.tile[queue.tiles++] = (rnn_tile){layer, panel, s, row, rows, z_at, sums};
+            queue.rows += rows;
+        }
+    }
+    if (queue.tiles)
+        apply_gates(&queue, index);
+}
+
+/* The sums of z, r and the candidate, whose slots have the recurrent bias between them. */
+static void project_gru_after(const rnn_part *part, const rnn_panel *panel, int rows,
+                              const float *const *x, const float *bias, float *const *z,
+                              ptrdiff_t z_at) {
+    const ptrdiff_t width = panel->width, x_slot = GRU_X_SLOT * width;
+    const size_t strip = (size_t)width * sizeof(float);
+    float sums[MAX_ROWS][3 * 2 * LANES], *row[MAX_ROWS];
+    for (int r = 0; r < MAX_ROWS; r++)
+        row[r] = sums[r];
+    for (int r = 0; r < rows; r++) {
+        memcpy(row[r], bias + z_at, 2 * strip);
+        memcpy(row[r] + 2 * width, bias + z_at + x_slot, strip);
+    }
+    multiply(&part->kernel, &part->cut, panel, 0, 3, rows, x, (const float *const *)row, 0, row, 0);
+    for (int r = 0; r < rows; r++) {
+        memcpy(z[r] + z_at, row[r], 2 * strip);
+        memcpy(z[r] + z_at + 2 * width, bias + z_at + 2 * width, strip);
+        memcpy(z[r] + z_at + x_slot, row[r] + 2 * width, strip);
+    }
+}
+
+static void project_packed(const rnn_packed *layer, int index, ptrdiff_t rows,
+                           const float *const *x, float *const *z, ptrdiff_t first,
+                           ptrdiff_t last) {
+    const rnn_part *part = &layer->part[index];
+    const rnn_cut *cut = &part->cut;
+    const float *bias[MAX_ROWS];
+    for (int r = 0; r < MAX_ROWS; r++)
+        bias[r] = layer->bias;
+    for (ptrdiff_t i = first; i < last; i++) {
+        const rnn_panel *panel = &cut->panels[i];
+        const ptrdiff_t z_at = part->z_at + cut->slots * panel->before;
+        ptrdiff_t row = 0;
+        for (int height; row < rows; row += height) {
+            height = tile_height(rows - row);
+            if (layer->cell == RNN_GRU_AFTER)
+                project_gru_after(part, panel, height, x + row, layer->bias, z + row, z_at);
+            else
+                multiply(&part->kernel, cut, panel, 0, cut->gates * panel->blocks, height, x + row,
+                         bias, z_at, z + row, z_at);
+        }
+    }
+}
+
+static const rnn_packed_functions packed_functions = {LANES, step_packed, project_packed};

@@ -1,0 +1,349 @@
+/* The time loop of packed layers.
+ *
+ * A block of rows runs through all its steps. The projection of a chunk of steps is computed
+ * beforehand, so that the kernel is read once for all of them; a step that a mask excludes for a
+ * row is neither projected nor computed for it.
+ * SPDX-License-Identifier: MIT
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sequence.h"
+#include "threads.h"
+
+/* The z rows of a chunk of steps: a share of L2 beside the recurrent kernel. */
+enum { CHUNK_BYTES = 128 * 1024 };
+/* What a call takes from its stack, not from the heap. */
+enum { STACK_BYTES = 16 * 1024 };
+
+typedef struct {
+    const rnn_packed *layer;
+    const rnn_batch *batch;
+    ptrdiff_t first, rows;
+    ptrdiff_t z_rows; /* of a chunk, at most */
+    float *z;         /* (z_rows, z_size) */
+    float *h;         /* (2, rows, row_size): the states before a step and after it, in turn */
+    float *c;         /* (rows, row_size), RNN_LSTM only */
+    float *scratch;   /* (rows, 2, row_size), RNN_GRU_BEFORE only */
+} block;
+
+/* Sets the arrays of a block, one after the other, if there is memory, and returns their bytes. */
+static size_t lay_out(block *k, float *memory) {
+    const rnn_packed *layer = k->layer;
+    const rnn_batch *b = k->batch;
+    const ptrdiff_t line = RNN_ALIGNMENT / sizeof(float);
+    const ptrdiff_t state = (k->rows * layer->row_size + line - 1) / line * line;
+    const ptrdiff_t step_size = k->rows * layer->z_size;
+    ptrdiff_t steps = step_size ? CHUNK_BYTES / (ptrdiff_t)sizeof(float) / step_size : 1;
+    steps = steps < b->timesteps ? steps : b->timesteps;
+    k->z_rows = b->ids ? 0 : k->rows * (steps > 1 ? steps : 1);
+    const ptrdiff_t c = 2 * state, scratch = c + (layer->cell == RNN_LSTM ? state : 0);
+    const ptrdiff_t z = scratch + (layer->cell == RNN_GRU_BEFORE ? 2 * state : 0);
+    const ptrdiff_t size = (z + k->z_rows * layer->z_size + line - 1) / line * line;
+    if (memory) {
+        k->h = memory;
+        k->c = memory + c;
+        k->scratch = memory + scratch;
+        k->z = memory + z;
+    }
+    return (size_t)size * sizeof(float);
+}
+
+/* Rows of a step that count, as the kernels want them. */
+typedef struct {
+    ptrdiff_t count;
+    const float *x[RNN_BLOCK_ROWS], *a[RNN_BLOCK_ROWS], *h[RNN_BLOCK_ROWS];
+    float *z[RNN_BLOCK_ROWS], *next_h[RNN_BLOCK_ROWS], *c[RNN_BLOCK_ROWS];
+    float *scratch[RNN_BLOCK_ROWS];
+} row_pointers;
+
+/* One thread's share of a block: all rows, some panels. */
+typedef struct {
+    const block *block;
+    rnn_team *team;
+    int leads;                                         /* does what is done once for all */
+    ptrdiff_t first[RNN_PARTS], last[RNN_PARTS];       /* panels */
+    float *now[RNN_BLOCK_ROWS], *next[RNN_BLOCK_ROWS]; /* states of each row */
+    row_pointers rows;
+} member;
+
+static const float *x_at(const rnn_batch *b, ptrdiff_t row, ptrdiff_t t) {
+    return (const float *)b->x + row * b->x_row + t * b->x_step;
+}
+
+static void project(member *m) {
+    const rnn_packed *layer = m->block->layer;
+    for (int part = 0; part < layer->parts; part++)
+        layer->kernels->packed->project(layer, part, m->rows.count, m->rows.x, m->rows.z,
+                                        m->first[part], m->last[part]);
+    m->rows.count = 0;
+}
+
+/* The z rows of steps [start, end), one after the other, those that count only. */
+static void project_chunk(member *m, ptrdiff_t start, ptrdiff_t end) {
+    const block *k = m->block;
+    const rnn_batch *b = k->batch;
+    float *z = k->z;
+    m->rows.count = 0;
+    for (ptrdiff_t s = start; s < end; s++) {
+        const ptrdiff_t t = rnn_time(b, s);
+        for (ptrdiff_t row = k->first; row < k->first + k->rows; row++) {
+            if (!rnn_counts(b, row, t))
+                continue;
+            m->rows.x[m->rows.count] = x_at(b, row, t);
+            m->rows.z[m->rows.count++] = z;
+            z += k->layer->z_size;
+            if (m->rows.count == RNN_BLOCK_ROWS)
+                project(m);
+        }
+    }
+    project(m);
+}
+
+/* Gathers the rows that count at a time; their z rows begin at `z`, or are the table's. Returns
+ * where the next step's begin. */
+static float *gather(member *m, ptrdiff_t t, float *z) {
+    const block *k = m->block;
+    const rnn_batch *b = k->batch;
+    const rnn_packed *layer = k->layer;
+    row_pointers *rows = &m->rows;
+    rows->count = 0;
+    for (ptrdiff_t i = 0; i < k->rows; i++) {
+        const ptrdiff_t row = k->first + i, n = rows->count;
+        if (!rnn_counts(b, row, t))
+            continue;
+        rows->z[n] = z;
+        if (b->ids)
+            rows->z[n] = (float *)b->table + b->ids[row * b->timesteps + t] * layer->z_size;
+        else
+            z += layer->z_size;
+        rows->h[n] = m->now[i];
+        rows->next_h[n] = m->next[i];
+        rows->c[n] = k->c + i * layer->row_size;
+        rows->scratch[n] = k->scratch + 2 * i * layer->row_size;
+        rows->count++;
+        m->now[i] = rows->next_h[n];
+        m->next[i] = (float *)rows->h[n];
+    }
+    return z;
+}
+
+static void advance(member *m, ptrdiff_t s) {
+    const rnn_packed *layer = m->block->layer;
+    row_pointers *rows = &m->rows;
+    for (int part = 0; part < layer->parts; part++) {
+        if (part)
+            for (ptrdiff_t i = 0; i < rows->count; i++)
+                rows->a[i] = rows->scratch[i] + layer->row_size;
+        rnn_packed_step step = {
+            .rows = rows->count,
+            .z = (const float *const *)rows->z,
+            .a = part ? rows->a : rows->h,
+            .h = rows->h,
+            .next_h = rows->next_h,
+            .c = rows->c,
+            .scratch = rows->scratch,
+            .first = m->first[part],
+            .last = m->last[part],
+            .backwards = s & 1,
+        };
+        layer->kernels->packed->step(layer, part, &step);
+        rnn_team_wait(m->team);
+    }
+}
+
+/* The batch's states to the block's rows. */
+static void load_states(const block *k) {
+    const ptrdiff_t units = k->layer->units, size = k->layer->row_size;
+    for (ptrdiff_t i = 0; i < k->rows; i++) {
+        const ptrdiff_t at = (k->first + i) * units;
+        memcpy(k->h + i * size, (const float *)k->batch->h + at, (size_t)units * sizeof(float));
+        if (k->batch->c) {
+            float *c = k->c + i * size;
+            memcpy(c, (const float *)k->batch->c + at, (size_t)units * sizeof(float));
+            memset(c + units, 0, (size_t)(size - units) * sizeof(float));
+        }
+    }
+}
+
+static void store_states(const member *m) {
+    const block *k = m->block;
+    const size_t size = (size_t)k->layer->units * sizeof(float);
+    for (ptrdiff_t i = 0; i < k->rows; i++) {
+        const ptrdiff_t at = (k->first + i) * k->layer->units;
+        memcpy((float *)k->batch->h + at, m->now[i], size);
+        if (k->batch->c)
+            memcpy((float *)k->batch->c + at, k->c + i * k->layer->row_size, size);
+    }
+}
+
+static void emit(const member *m, ptrdiff_t s) {
+    const block *k = m->block;
+    for (ptrdiff_t i = 0; i < k->rows; i++)
+        rnn_emit(k->batch, k->first + i, s, m->now[i], (size_t)k->layer->units * sizeof(float));
+}
+
+static void run_steps(member *m) {
+    const block *k = m->block;
+    const rnn_batch *b = k->batch;
+    const ptrdiff_t chunk = b->ids ? b->timesteps : k->z_rows / k->rows;
+    for (ptrdiff_t start = 0, end; start < b->timesteps; start = end) {
+        end = b->timesteps - start < chunk ? b->timesteps : start + chunk;
+        float *z = k->z;
+        if (!b->ids)
+            project_chunk(m, start, end);
+        for (ptrdiff_t s = start; s < end; s++) {
+            z = gather(m, rnn_time(b, s), z);
+            if (m->rows.count)
+                advance(m, s);
+            if (b->sequences && m->leads)
+                emit(m, s);
+        }
+    }
+}
+
+static void run_member(rnn_team *team, int rank, void *argument) {
+    const block *k = argument;
+    const int size = rnn_team_size(team);
+    member m; /* large, and what it begins with is all set here */
+    m.block = k;
+    m.team = team;
+    m.leads = rank == 0;
+    for (int part = 0; part < k->layer->parts; part++) {
+        const ptrdiff_t panels = k->layer->part[part].cut.count;
+        m.first[part] = panels * rank / size;
+        m.last[part] = panels * (rank + 1) / size;
+    }
+    for (ptrdiff_t i = 0; i < k->rows; i++) {
+        m.now[i] = k->h + i * k->layer->row_size;
+        m.next[i] = m.now[i] + k->rows * k->layer->row_size;
+    }
+    run_steps(&m);
+    if (m.leads)
+        store_states(&m);
+}
+
+/* What a call has to do: blocks of rows, of one batch after the other. */
+typedef struct {
+    const rnn_packed *const *layers;
+    const rnn_batch *batches;
+    int count;  /* of batches */
+    int blocks; /* of each, at most */
+    ptrdiff_t block_rows;
+    int threads;         /* that take a block each */
+    int team;            /* threads that share the panels of a block */
+    double microseconds; /* about what one thread needs */
+    size_t memory_bytes; /* of each thread's block */
+    char *memory;
+} work;
+
+static ptrdiff_t weight_count(const rnn_packed *layer, ptrdiff_t depth) {
+    ptrdiff_t columns = 0;
+    for (int i = 0; i < layer->parts; i++)
+        columns += layer->part[i].cut.gates * layer->part[i].cut.padded_units;
+    return depth * columns;
+}
+
+/* A rough cost: one thread reads or multiplies some 30 weights a nanosecond. */
+static double estimate(const rnn_packed *layer, const rnn_batch *b) {
+    const ptrdiff_t depth = layer->units + (b->ids ? 0 : layer->features);
+    return (double)weight_count(layer, depth) * (double)b->rows * (double)b->timesteps / 30e3;
+}
+
+static block block_of(const work *w, int i) {
+    const rnn_batch *b = &w->batches[i / w->blocks];
+    block k = {.layer = w->layers[i / w->blocks], .batch = b};
+    k.first = i % w->blocks * w->block_rows;
+    k.rows = b->rows - k.first < w->block_rows ? b->rows - k.first : w->block_rows;
+    return k;
+}
+
+static void run_block(int i, int thread, void *argument) {
+    const work *w = argument;
+    block k = block_of(w, i);
+    if (k.rows <= 0)
+        return;
+    lay_out(&k, (float *)(w->memory + w->memory_bytes * (size_t)thread));
+    load_states(&k);
+    if (w->team > 1)
+        rnn_together(w->team, w->microseconds, run_member, &k);
+    else
+        run_member(NULL, 0, &k);
+    if (!k.batch->sequences)
+        rnn_emit_last(k.batch, k.first, k.rows, (size_t)k.layer->units * sizeof(float));
+}
+
+/* Splits batches into blocks for `threads` threads, or if there are too few rows for that, and
+ * weights that one core's cache is too small for, has them share the panels of one block. */
+static void divide(work *w, int threads) {
+    const ptrdiff_t shared_weights = 48 * 1024, rows_each = 4;
+    ptrdiff_t rows = 0;
+    for (int i = 0; i < w->count; i++) {
+        rows = rows > w->batches[i].rows ? rows : w->batches[i].rows;
+        w->microseconds += estimate(w->layers[i], &w->batches[i]);
+    }
+    if (!rnn_worth_sharing(threads, w->microseconds))
+        threads = 1;
+    const int few = w->count == 1 && rows < rows_each * threads;
+    w->team =
+        few && weight_count(w->layers[0], w->layers[0]->units) >= shared_weights ? threads : 1;
+    w->threads = w->team > 1 ? 1 : threads;
+    const int parts = (w->threads + w->count - 1) / w->count;
+    const ptrdiff_t fitting = (rows + RNN_BLOCK_ROWS - 1) / RNN_BLOCK_ROWS;
+    w->blocks = (int)((fitting + parts - 1) / parts * parts);
+    w->block_rows = w->blocks ? (rows + w->blocks - 1) / w->blocks : 0;
+    for (int i = 0; i < w->count * w->blocks; i += w->blocks) {
+        block k = block_of(w, i);
+        size_t bytes = lay_out(&k, NULL);
+        w->memory_bytes = w->memory_bytes > bytes ? w->memory_bytes : bytes;
+    }
+}
+
+/* Memory of at least `bytes`: what a call has left, or new; its first line holds its size. */
+static char *take_memory(const rnn_packed *layer, size_t bytes) {
+    size_t *spare = atomic_exchange(layer->spare, NULL);
+    if (spare && *spare < bytes) {
+        free(spare);
+        spare = NULL;
+    }
+    if (!spare && (spare = rnn_allocate(bytes + RNN_ALIGNMENT)))
+        *spare = bytes;
+    return spare ? (char *)spare + RNN_ALIGNMENT : NULL;
+}
+
+static void leave_memory(const rnn_packed *layer, char *memory) {
+    free(atomic_exchange(layer->spare, memory - RNN_ALIGNMENT));
+}
+
+int rnn_run(int count, const rnn_packed *const *layers, const rnn_batch *batches, int threads) {
+    _Alignas(RNN_ALIGNMENT) char small[STACK_BYTES];
+    work w = {.layers = layers, .batches = batches, .count = count};
+    divide(&w, threads);
+    const size_t bytes = w.memory_bytes * (size_t)w.threads;
+    w.memory = bytes <= sizeof small ? small : take_memory(layers[0], bytes);
+    if (!w.memory)
+        return -1;
+    rnn_share(w.threads, count * w.blocks, run_block, &w);
+    if (w.memory != small)
+        leave_memory(layers[0], w.memory);
+    return 0;
+}
+
+void rnn_forget(const rnn_packed *layer) { free(atomic_exchange(layer->spare, NULL)); }
+
+void rnn_project(const rnn_packed *layer, const float *x, ptrdiff_t x_row, ptrdiff_t rows,
+                 float *z) {
+    const float *from[RNN_BLOCK_ROWS];
+    float *to[RNN_BLOCK_ROWS];
+    for (ptrdiff_t first = 0; first < rows; first += RNN_BLOCK_ROWS) {
+        ptrdiff_t count = rows - first < RNN_BLOCK_ROWS ? rows - first : RNN_BLOCK_ROWS;
+        for (ptrdiff_t i = 0; i < count; i++) {
+            from[i] = x + (first + i) * x_row;
+            to[i] = z + (first + i) * layer->z_size;
+        }
+        for (int part = 0; part < layer->parts; part++)
+            layer->kernels->packed->project(layer, part, count, from, to, 0,
+                                            layer->part[part].cut.count);
+    }
+}

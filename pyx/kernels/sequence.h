@@ -1,0 +1,21 @@
+/* Sequences through packed layers. Private to the engine.
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef RNN_SEQUENCE_H
+#define RNN_SEQUENCE_H
+
+#include "batch.h"
+#include "packed.h"
+
+/* All time steps of `count` batches, each through its own layer, on up to `threads` threads.
+ * Returns non-zero, with nothing done, if there is no memory. */
+int rnn_run(int count, const rnn_packed *const *layers, const rnn_batch *batches, int threads);
+
+/* Frees what calls have left to the next; before the layer's memory is freed. */
+void rnn_forget(const rnn_packed *layer);
+
+/* z rows x.W + b, (rows, z_size), of rows x (features,), x_row values apart. */
+void rnn_project(const rnn_packed *layer, const float *x, ptrdiff_t x_row, ptrdiff_t rows,
+                 float *z);
+
+#endif

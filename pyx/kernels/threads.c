@@ -1,0 +1,237 @@
+/* A pool of threads. Who waits spins for a while, for what it waits for is microseconds away or
+ * something else has the core, and then sleeps.
+ * SPDX-License-Identifier: MIT
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <time.h>
+
+#include "threads.h"
+
+enum {
+    MAX_WORKERS = 255,
+    SPINS = 4000, /* tens of microseconds */
+    CLOSED = 1 << 30,
+};
+
+struct rnn_team {
+    int size;
+    atomic_int arrived;
+    atomic_uint round;
+};
+
+typedef enum { UNDECIDED, GO, GIVE_UP } decision;
+
+static struct {
+    pthread_mutex_t busy;  /* held by the caller that has the threads */
+    pthread_mutex_t sleep; /* for `changed`, which says that something waited for has happened */
+    pthread_cond_t changed;
+    atomic_int sleepers;
+    atomic_int workers;
+    /* The job: workers join by drawing a ticket. */
+    rnn_team_work *work;
+    void *argument;
+    rnn_team team;
+    int places;
+    atomic_uint job;
+    atomic_int tickets; /* drawn, and CLOSED when no more are given */
+    atomic_uint decided;
+    atomic_uint finished;
+} pool = {
+    .busy = PTHREAD_MUTEX_INITIALIZER,
+    .sleep = PTHREAD_MUTEX_INITIALIZER,
+    .changed = PTHREAD_COND_INITIALIZER,
+    .tickets = CLOSED,
+};
+
+static inline void relax(void) {
+#if defined(__x86_64__)
+    __asm__ volatile("pause");
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+static void wait_while(atomic_uint *value, unsigned old) {
+    for (int spin = 0; spin < SPINS; spin++) {
+        if (atomic_load_explicit(value, memory_order_acquire) != old)
+            return;
+        relax();
+    }
+    pthread_mutex_lock(&pool.sleep);
+    atomic_fetch_add(&pool.sleepers, 1);
+    while (atomic_load(value) == old)
+        pthread_cond_wait(&pool.changed, &pool.sleep);
+    atomic_fetch_sub(&pool.sleepers, 1);
+    pthread_mutex_unlock(&pool.sleep);
+}
+
+/* Wakes those that wait for a value that has changed. */
+static void announce(void) {
+    if (atomic_load(&pool.sleepers)) {
+        pthread_mutex_lock(&pool.sleep);
+        pthread_cond_broadcast(&pool.changed);
+        pthread_mutex_unlock(&pool.sleep);
+    }
+}
+
+int rnn_team_size(const rnn_team *team) { return team ? team->size : 1; }
+
+void rnn_team_wait(rnn_team *team) {
+    if (!team)
+        return;
+    const unsigned round = atomic_load_explicit(&team->round, memory_order_relaxed);
+    if (atomic_fetch_add(&team->arrived, 1) == team->size - 1) {
+        atomic_store(&team->arrived, 0);
+        atomic_store(&team->round, round + 1);
+        announce();
+    } else {
+        wait_while(&team->round, round);
+    }
+}
+
+/* Returns a rank from 1, or 0 if there is no place left. */
+static int join(void) {
+    int drawn = atomic_load(&pool.tickets);
+    do {
+        if (drawn & CLOSED || drawn >= pool.places)
+            return 0;
+    } while (!atomic_compare_exchange_weak(&pool.tickets, &drawn, drawn + 1));
+    return drawn + 1;
+}
+
+static void *worker(void *unused) {
+    (void)unused;
+    for (unsigned seen = 0;;) {
+        wait_while(&pool.job, seen);
+        seen = atomic_load(&pool.job);
+        const int rank = join();
+        if (!rank)
+            continue;
+        wait_while(&pool.decided, UNDECIDED);
+        if (atomic_load(&pool.decided) == GO)
+            pool.work(&pool.team, rank, pool.argument);
+        atomic_fetch_add(&pool.finished, 1);
+        announce();
+    }
+    return NULL;
+}
+
+/* The child of a fork has the forking thread alone, whatever the others were about. */
+static void begin_anew(void) {
+    pthread_mutex_init(&pool.busy, NULL);
+    pthread_mutex_init(&pool.sleep, NULL);
+    pthread_cond_init(&pool.changed, NULL);
+    atomic_store(&pool.sleepers, 0);
+    atomic_store(&pool.tickets, CLOSED);
+    atomic_store(&pool.workers, 0);
+}
+
+static void watch_forks(void) { pthread_atfork(NULL, NULL, begin_anew); }
+
+static _Thread_local int alone;
+
+void rnn_stay_alone(void) { alone = 1; }
+
+int rnn_worth_sharing(int threads, double microseconds) {
+    /* A worker that spins comes at once; one that sleeps comes some 50 microseconds later. */
+    const int awake = pool.workers >= threads - 1 && atomic_load(&pool.sleepers) == 0;
+    return threads > 1 && !alone && microseconds > (awake ? 10 : 120);
+}
+
+static void hire(int workers) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, watch_forks);
+    workers = workers < MAX_WORKERS ? workers : MAX_WORKERS;
+    /* Signals are for the program's own threads. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    for (pthread_t thread; pool.workers < workers; pool.workers++) {
+        if (pthread_create(&thread, NULL, worker, NULL))
+            break;
+        pthread_detach(thread);
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+/* Has up to `places` workers join; the caller holds `busy`. */
+static void open_job(int places, decision decided, rnn_team_work *work, void *argument) {
+    pool.work = work;
+    pool.argument = argument;
+    pool.places = places;
+    pool.team.size = places + 1;
+    atomic_store(&pool.team.arrived, 0);
+    atomic_store(&pool.decided, decided);
+    atomic_store(&pool.finished, 0);
+    atomic_store(&pool.tickets, 0);
+    atomic_fetch_add(&pool.job, 1);
+    announce();
+}
+
+/* Lets nobody else in, and returns how many came. */
+static unsigned close_job(void) { return (unsigned)atomic_fetch_or(&pool.tickets, CLOSED); }
+
+static void wait_for(unsigned workers) {
+    for (unsigned finished; (finished = atomic_load(&pool.finished)) != workers;)
+        wait_while(&pool.finished, finished);
+}
+
+typedef struct {
+    atomic_int next;
+    int count;
+    void (*work)(int i, int rank, void *argument);
+    void *argument;
+} shared_work;
+
+static void work_off(rnn_team *team, int rank, void *argument) {
+    shared_work *shared = argument;
+    (void)team;
+    for (int i; (i = atomic_fetch_add(&shared->next, 1)) < shared->count;)
+        shared->work(i, rank, shared->argument);
+}
+
+void rnn_share(int threads, int count, void (*work)(int i, int rank, void *argument),
+               void *argument) {
+    shared_work shared = {.count = count, .work = work, .argument = argument};
+    threads = threads < count ? threads : count;
+    if (threads < 2 || pthread_mutex_trylock(&pool.busy)) {
+        work_off(NULL, 0, &shared);
+        return;
+    }
+    hire(threads - 1);
+    open_job(threads - 1, GO, work_off, &shared);
+    work_off(NULL, 0, &shared);
+    wait_for(close_job());
+    pthread_mutex_unlock(&pool.busy);
+}
+
+static double microseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return 1e6 * (double)now.tv_sec + 1e-3 * (double)now.tv_nsec;
+}
+
+void rnn_together(int threads, double alone, rnn_team_work *work, void *argument) {
+    const double longest = 200, patience = alone / 2 < longest ? alone / 2 : longest;
+    if (threads > 1 && pthread_mutex_trylock(&pool.busy) == 0) {
+        hire(threads - 1);
+        open_job(threads - 1, UNDECIDED, work, argument);
+        for (double end = microseconds() + patience;
+             atomic_load(&pool.tickets) < threads - 1 && microseconds() < end;)
+            relax();
+        const unsigned came = close_job();
+        const int complete = came == (unsigned)threads - 1;
+        atomic_store(&pool.decided, complete ? GO : GIVE_UP);
+        announce();
+        if (complete)
+            work(&pool.team, 0, argument);
+        wait_for(came);
+        pthread_mutex_unlock(&pool.busy);
+        if (complete)
+            return;
+    }
+    work(NULL, 0, argument);
+}
