@@ -63,6 +63,8 @@ cdef Py_ssize_t CACHE_LINE = 64
 
 cdef enum:
     MOST_JOBS = 16
+    # Multiplications that take less time than to let go of the GIL and to get it back matters.
+    SMALL_WORK = 500_000
 
 cdef const rnn_kernels *kernels = NULL
 cdef const Blas *blas = NULL
@@ -184,4 +186,5 @@ cdef int connect_blas() except -1:
 
 include "_loop.pxi"
 include "_plan.pxi"
+include "_quick.pxi"
 include "_rows.pxi"

@@ -59,7 +59,7 @@ cdef extern from "kernels/batch.h" nogil:
         int zero_output_for_mask
 
     void rnn_emit(const rnn_batch *b, ptrdiff_t row, ptrdiff_t s, const void *h, size_t size)
-    void rnn_emit_last(const rnn_batch *b, ptrdiff_t first, ptrdiff_t rows, size_t size)
+    void rnn_emit_last(const rnn_batch *b, ptrdiff_t row, const void *h, size_t size)
 
 cdef extern from "kernels/packed.h" nogil:
     ctypedef enum rnn_cell:

@@ -164,5 +164,8 @@ cdef int run(const Weights *w, const rnn_batch *b) noexcept nogil:
         first += rows
     free(memory)
     if not b.sequences:
-        rnn_emit_last(b, 0, b.rows, w.units * w.itemsize)
+        for first in range(b.rows):
+            rnn_emit_last(
+                b, first, <char *> b.h + first * w.units * w.itemsize, w.units * w.itemsize
+            )
     return 0

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from rnn_core import _engine
 from rnn_core._arguments import split_inputs
 from rnn_core._graph import is_symbolic
 from rnn_core._layer import Layer
@@ -16,6 +17,8 @@ class _Recurrent(Layer):
 
     supports_masking = True
     _keras3_arguments = ("initial_state", "mask", "training")
+    # A shorter way for calls with nothing but inputs.
+    _quick: _engine.Quick | None = None
 
     def __init__(self, num_constants: int | None = None, **kwargs: Any) -> None:
         if "input_dim" in kwargs:
@@ -33,6 +36,11 @@ class _Recurrent(Layer):
         constants: Any = None,
         **kwargs: Any,
     ) -> Any:
+        bare = mask is initial_state is constants is None and not training and not kwargs
+        if bare and self._quick is not None:
+            output = self._quick(inputs)
+            if output is not None:
+                return output
         # The common call, which need not be searched for symbolic tensors and states.
         plain = isinstance(inputs, np.ndarray) and initial_state is constants is None
         if not plain:
@@ -47,7 +55,10 @@ class _Recurrent(Layer):
         }
         kwargs.update((key, value) for key, value in given.items() if value is not None)
         if plain:
-            return self._call_on_arrays(inputs, **kwargs)
+            output = self._call_on_arrays(inputs, **kwargs)
+            if bare:
+                self._quicken()
+            return output
         if is_symbolic((inputs, kwargs)):
             self._check(inputs)
         result = super().__call__(inputs, **kwargs)
@@ -56,6 +67,9 @@ class _Recurrent(Layer):
         if constants:
             self.num_constants = len(constants)
         return result
+
+    def _quicken(self) -> None:
+        """Prepare the shorter way, if there is one."""
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

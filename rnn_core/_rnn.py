@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rnn_core import _protocol
+from rnn_core import _engine, _protocol
 from rnn_core._arguments import (
     cast_constants,
     check_axes,
@@ -154,7 +154,23 @@ class RNN(_Stateful):
     def _step_shape(self, shape: Any) -> tuple[Any, ...]:
         return (self._lead(shape)[0], *tuple(shape)[2:])
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Whatever it is, the shorter way may not heed it.
+        self.__dict__["_quick"] = None
+        super().__setattr__(name, value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_quick": None}
+
     # Calling
+
+    def _quicken(self) -> None:
+        plain = not (self.return_state or self.time_major or self.zero_output_for_mask)
+        ours = type(self).__module__.startswith("rnn_core.") and type(self.cell) in _NATIVE_CELLS
+        if plain and ours and self.cell._plan is not None and self.cell.dtype == self.dtype:
+            buffers = self._buffers if self.stateful else None
+            flags = self.return_sequences, self.go_backwards
+            self.__dict__["_quick"] = _engine.Quick(self.cell, *flags, buffers)
 
     def _check_graph_call(self, initial_state: Any, constants: Any) -> None:
         _protocol.check_constants(self.cell, constants)

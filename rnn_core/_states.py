@@ -32,6 +32,10 @@ class StateBuffers:
         # Whether a call or a reset has set them.
         self.live = False
 
+    def settled(self) -> bool:
+        """Return whether `states` are what the next call begins with, and may be changed at once."""
+        return self.live and not self._recorded and _waiting.get() is None
+
     @property
     def current(self) -> Any:
         """What the next call begins with."""

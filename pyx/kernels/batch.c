@@ -22,14 +22,12 @@ static int any_step_counts(const rnn_batch *b, ptrdiff_t row) {
     return 0;
 }
 
-void rnn_emit_last(const rnn_batch *b, ptrdiff_t first, ptrdiff_t rows, size_t size) {
+void rnn_emit_last(const rnn_batch *b, ptrdiff_t row, const void *h, size_t size) {
     const ptrdiff_t last = rnn_time(b, b->timesteps - 1);
-    for (ptrdiff_t row = first; row < first + rows; row++) {
-        char *out = b->out + row * b->out_row;
-        if (b->timesteps > 0 &&
-            (b->zero_output_for_mask ? rnn_counts(b, row, last) : any_step_counts(b, row)))
-            memcpy(out, (const char *)b->h + row * (ptrdiff_t)size, size);
-        else
-            memset(out, 0, size);
-    }
+    char *out = b->out + row * b->out_row;
+    if (b->timesteps > 0 &&
+        (b->zero_output_for_mask ? rnn_counts(b, row, last) : any_step_counts(b, row)))
+        memcpy(out, h, size);
+    else
+        memset(out, 0, size);
 }

@@ -33,7 +33,7 @@ static inline int rnn_counts(const rnn_batch *b, ptrdiff_t row, ptrdiff_t t) {
 /* Writes the output of a row's step `s`, `size` bytes: h, or what a masked step gives. */
 void rnn_emit(const rnn_batch *b, ptrdiff_t row, ptrdiff_t s, const void *h, size_t size);
 
-/* Writes the output of the last step that counts of rows [first, first + rows), or zeros. */
-void rnn_emit_last(const rnn_batch *b, ptrdiff_t first, ptrdiff_t rows, size_t size);
+/* Writes the output of a row's last step that counts, after which it has the state h; or zeros. */
+void rnn_emit_last(const rnn_batch *b, ptrdiff_t row, const void *h, size_t size);
 
 #endif

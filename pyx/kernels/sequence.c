@@ -153,28 +153,35 @@ static void advance(member *m, ptrdiff_t s) {
     }
 }
 
-/* The batch's states to the block's rows. */
+/* One state of the batch to a row of the block's, zeros beyond the units. */
+static void load_row(const block *k, float *to, const float *state, ptrdiff_t i) {
+    const ptrdiff_t units = state ? k->layer->units : 0;
+    if (state)
+        memcpy(to, state + (k->first + i) * units, (size_t)units * sizeof(float));
+    memset(to + units, 0, (size_t)(k->layer->row_size - units) * sizeof(float));
+}
+
 static void load_states(const block *k) {
-    const ptrdiff_t units = k->layer->units, size = k->layer->row_size;
     for (ptrdiff_t i = 0; i < k->rows; i++) {
-        const ptrdiff_t at = (k->first + i) * units;
-        memcpy(k->h + i * size, (const float *)k->batch->h + at, (size_t)units * sizeof(float));
-        if (k->batch->c) {
-            float *c = k->c + i * size;
-            memcpy(c, (const float *)k->batch->c + at, (size_t)units * sizeof(float));
-            memset(c + units, 0, (size_t)(size - units) * sizeof(float));
-        }
+        load_row(k, k->h + i * k->layer->row_size, k->batch->h, i);
+        if (k->layer->cell == RNN_LSTM)
+            load_row(k, k->c + i * k->layer->row_size, k->batch->c, i);
     }
 }
 
-static void store_states(const member *m) {
+/* The states, where they are wanted, and the outputs that are those of the last step. */
+static void store_rows(const member *m) {
     const block *k = m->block;
+    const rnn_batch *b = k->batch;
     const size_t size = (size_t)k->layer->units * sizeof(float);
     for (ptrdiff_t i = 0; i < k->rows; i++) {
-        const ptrdiff_t at = (k->first + i) * k->layer->units;
-        memcpy((float *)k->batch->h + at, m->now[i], size);
-        if (k->batch->c)
-            memcpy((float *)k->batch->c + at, k->c + i * k->layer->row_size, size);
+        const ptrdiff_t row = k->first + i, at = row * k->layer->units;
+        if (b->h)
+            memcpy((float *)b->h + at, m->now[i], size);
+        if (b->c)
+            memcpy((float *)b->c + at, k->c + i * k->layer->row_size, size);
+        if (!b->sequences)
+            rnn_emit_last(b, row, m->now[i], size);
     }
 }
 
@@ -221,7 +228,7 @@ static void run_member(rnn_team *team, int rank, void *argument) {
     }
     run_steps(&m);
     if (m.leads)
-        store_states(&m);
+        store_rows(&m);
 }
 
 /* What a call has to do: blocks of rows, of one batch after the other. */
@@ -270,8 +277,6 @@ static void run_block(int i, int thread, void *argument) {
         rnn_together(w->team, w->microseconds, run_member, &k);
     else
         run_member(NULL, 0, &k);
-    if (!k.batch->sequences)
-        rnn_emit_last(k.batch, k.first, k.rows, (size_t)k.layer->units * sizeof(float));
 }
 
 /* Splits batches into blocks for `threads` threads, or if there are too few rows for that, and
