@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rnn_core import _engine
 from rnn_core._arguments import first_mask
 from rnn_core._nest import flatten
 from rnn_core._protocol import output_size_of
@@ -128,10 +129,13 @@ class Bidirectional(_Recurrent):
         halves = self._halves(initial_state)
         merged, targets = self._targets(inputs, training)
         outputs, last_states = [], []
+        jobs: list[_engine.Job] = []
         for layer, half, target in zip(layers, halves, targets, strict=True):
-            output, states = layer._scan(inputs, mask, training, half, constants, target)
+            arguments = inputs, mask, training, half, constants, target
+            output, states = layer._scan(*arguments, jobs=jobs)
             outputs.append(output)
             last_states.append(states)
+        _engine.run_together(jobs)
         for layer, states in zip(layers, last_states, strict=True):
             layer._record(states)
         if merged is None:

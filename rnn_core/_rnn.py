@@ -215,6 +215,7 @@ class RNN(_Stateful):
         constants: Any = None,
         out: Array | None = None,
         table: Array | None = None,
+        jobs: list[_engine.Job] | None = None,
     ) -> tuple[Any, list[Any]]:
         """Return the output and the last states; those of a stateful layer are not recorded yet.
 
@@ -222,6 +223,7 @@ class RNN(_Stateful):
             inputs, mask, training, initial_state, constants: as for `call`.
             out: where to write the output, of the shape it will have; its units are contiguous.
             table: of `_projection_table`, with inputs that are ids ``(batch, timesteps)``.
+            jobs: gets what the caller has to run to fill output and states, if that can wait.
         """
         mask = first_mask(mask)
         if mask is not None:
@@ -236,7 +238,8 @@ class RNN(_Stateful):
         plans = self._plans(training)
         if plans:
             states = self._room_for(first_states, buffers, initial_state)
-            output = self._scan_native(plans, inputs, mask, first_states, states, out, table)
+            arrays = first_states, states, out, table
+            output = self._scan_native(plans, inputs, mask, *arrays, jobs)
         else:
             step = self._step(training, cast_constants(constants, self.dtype))
             output, states = self._scan_steps(step, inputs, mask, first_states)
@@ -281,6 +284,7 @@ class RNN(_Stateful):
         states: list[Any],
         out: Array | None,
         table: Array | None,
+        jobs: list[_engine.Job] | None,
     ) -> Array:
         """Run the cells one above the other, each over the whole sequence; fill `states`."""
         entries, firsts = [states], [first_states]
@@ -295,7 +299,12 @@ class RNN(_Stateful):
                 shape = x.shape[:2] if self.return_sequences or not top else x.shape[:1]
                 target = np.empty((*shape, last[0].shape[1]), self.dtype)
             zero = top and self.zero_output_for_mask
-            plan.run(x, last, target, mask, backwards, zero, table, tuple(flatten(initial)))
+            first = tuple(flatten(initial))
+            job = plan.bind(x, last, target, mask, backwards, zero, table, first)
+            if jobs is not None and len(plans) == 1:
+                jobs.append(job)
+            else:
+                _engine.run_together([job])
             if backwards and not top:
                 # The outputs come in processing order: the next cell goes forwards through them.
                 mask = mask if mask is None else mask[:, ::-1]

@@ -101,8 +101,9 @@ typedef struct {
     const rnn_packed_step *step;
     ptrdiff_t row; /* of the step, the first */
     int rows;
-    ptrdiff_t z_at;     /* the panel's place in a z row */
-    float *const *sums; /* rows (strips, width) */
+    float *const *sums;    /* rows (strips, width) */
+    const float *const *z; /* rows of what was projected, from z_at on */
+    ptrdiff_t z_at;
 } rnn_tile;
 
 typedef void tile_gates(const rnn_tile *tile);
@@ -117,7 +118,7 @@ INLINE void for_vectors(vector_gates *gates, const int fused, const rnn_tile *ti
         for (ptrdiff_t j = 0; j < columns; j += LANES) {
             const ptrdiff_t unit = panel->before + j;
             u.sum = tile->sums[r] + j;
-            u.x_sum = step->z[row] + tile->z_at + GRU_X_SLOT * columns + j;
+            u.x_sum = tile->z[r] + tile->z_at + GRU_X_SLOT * columns + j;
             u.h = step->h[row] + unit;
             u.next_h = step->next_h[row] + unit;
             u.c = step->c[row] + unit;
@@ -154,8 +155,56 @@ static tile_gates *const passes[RNN_CELLS][RNN_PARTS][PASSES][2] = {
 
 /* Rows are shared out evenly among tiles: a small last one would leave registers empty. */
 static inline int tile_height(ptrdiff_t rows) {
+    if (rows <= MAX_ROWS)
+        return (int)rows;
     ptrdiff_t tiles = (rows + MAX_ROWS - 1) / MAX_ROWS;
     return (int)((rows + tiles - 1) / tiles);
+}
+
+/* out = x.W + b for a tile, laid out as a panel's part of a z row; the bias's begins at z_at. */
+static void project_tile(const rnn_packed *layer, const rnn_part *part, const rnn_panel *panel,
+                         int rows, const float *const *x, float *const *out, ptrdiff_t out_at) {
+    const rnn_cut *cut = &part->cut;
+    const float *bias = layer->bias + part->z_at + cut->slots * panel->before;
+    const float *init[MAX_ROWS];
+    for (int r = 0; r < MAX_ROWS; r++)
+        init[r] = bias;
+    if (layer->cell != RNN_GRU_AFTER) {
+        multiply(&part->kernel, cut, panel, rows, x, init, 0, out, out_at);
+        return;
+    }
+    /* Between the slots of z and r and the candidate's there is that of the recurrent bias. */
+    const ptrdiff_t slot = panel->width, x_at = GRU_X_SLOT * slot;
+    const size_t bytes = (size_t)slot * sizeof(float);
+    float sums[MAX_ROWS][3 * 2 * LANES], *sum_rows[MAX_ROWS];
+    for (int r = 0; r < MAX_ROWS; r++)
+        sum_rows[r] = sums[r];
+    for (int r = 0; r < rows; r++) {
+        memcpy(sums[r], bias, 2 * bytes);
+        memcpy(sums[r] + 2 * slot, bias + x_at, bytes);
+    }
+    multiply(&part->kernel, cut, panel, rows, x, (const float *const *)sum_rows, 0, sum_rows, 0);
+    for (int r = 0; r < rows; r++) {
+        float *to = out[r] + out_at;
+        memcpy(to, sums[r], 2 * bytes);
+        memcpy(to + 2 * slot, bias + 2 * slot, bytes);
+        memcpy(to + x_at, sums[r] + 2 * slot, bytes);
+    }
+}
+
+static void project_packed(const rnn_packed *layer, int index, ptrdiff_t rows,
+                           const float *const *x, float *const *z, ptrdiff_t first,
+                           ptrdiff_t last) {
+    const rnn_part *part = &layer->part[index];
+    for (ptrdiff_t i = first; i < last; i++) {
+        const rnn_panel *panel = &part->cut.panels[i];
+        const ptrdiff_t z_at = part->z_at + part->cut.slots * panel->before;
+        for (ptrdiff_t row = 0; row < rows;) {
+            const int height = tile_height(rows - row);
+            project_tile(layer, part, panel, height, x + row, z + row, z_at);
+            row += height;
+        }
+    }
 }
 
 /* Tiles that are multiplied and wait for their gates: several if they have few rows. */
@@ -185,65 +234,27 @@ static void step_packed(const rnn_packed *layer, int index, const rnn_packed_ste
         queue.row[r] = queue.sums[r];
     for (ptrdiff_t i = s->first; i < s->last; i++) {
         const rnn_panel *panel = &cut->panels[s->backwards ? s->first + s->last - 1 - i : i];
-        const ptrdiff_t z_at = part->z_at + cut->slots * panel->before;
         int rows;
         for (ptrdiff_t row = 0; row < s->rows; row += rows) {
             rows = tile_height(s->rows - row);
             if (queue.rows + rows > MAX_ROWS)
                 apply_gates(&queue, index);
             float *const *sums = queue.row + queue.rows;
-            multiply(&part->recurrent_kernel, cut, panel, 0, cut->gates * panel->blocks, rows,
-                     s->a + row, s->z + row, z_at, sums, 0);
-            queue.tile[queue.tiles++] = (rnn_tile){layer, panel, s, row, rows, z_at, sums};
+            rnn_tile *tile = &queue.tile[queue.tiles++];
+            *tile = (rnn_tile){layer, panel, s, row, rows, sums, (const float *const *)sums, 0};
+            if (s->z) {
+                tile->z = s->z + row;
+                tile->z_at = part->z_at + cut->slots * panel->before;
+            } else {
+                project_tile(layer, part, panel, rows, s->x + row, sums, 0);
+            }
+            multiply(&part->recurrent_kernel, cut, panel, rows, s->a + row, tile->z, tile->z_at,
+                     sums, 0);
             queue.rows += rows;
         }
     }
     if (queue.tiles)
         apply_gates(&queue, index);
-}
-
-/* The sums of z, r and the candidate, whose slots have the recurrent bias between them. */
-static void project_gru_after(const rnn_part *part, const rnn_panel *panel, int rows,
-                              const float *const *x, const float *bias, float *const *z,
-                              ptrdiff_t z_at) {
-    const ptrdiff_t width = panel->width, x_slot = GRU_X_SLOT * width;
-    const size_t strip = (size_t)width * sizeof(float);
-    float sums[MAX_ROWS][3 * 2 * LANES], *row[MAX_ROWS];
-    for (int r = 0; r < MAX_ROWS; r++)
-        row[r] = sums[r];
-    for (int r = 0; r < rows; r++) {
-        memcpy(row[r], bias + z_at, 2 * strip);
-        memcpy(row[r] + 2 * width, bias + z_at + x_slot, strip);
-    }
-    multiply(&part->kernel, &part->cut, panel, 0, 3, rows, x, (const float *const *)row, 0, row, 0);
-    for (int r = 0; r < rows; r++) {
-        memcpy(z[r] + z_at, row[r], 2 * strip);
-        memcpy(z[r] + z_at + 2 * width, bias + z_at + 2 * width, strip);
-        memcpy(z[r] + z_at + x_slot, row[r] + 2 * width, strip);
-    }
-}
-
-static void project_packed(const rnn_packed *layer, int index, ptrdiff_t rows,
-                           const float *const *x, float *const *z, ptrdiff_t first,
-                           ptrdiff_t last) {
-    const rnn_part *part = &layer->part[index];
-    const rnn_cut *cut = &part->cut;
-    const float *bias[MAX_ROWS];
-    for (int r = 0; r < MAX_ROWS; r++)
-        bias[r] = layer->bias;
-    for (ptrdiff_t i = first; i < last; i++) {
-        const rnn_panel *panel = &cut->panels[i];
-        const ptrdiff_t z_at = part->z_at + cut->slots * panel->before;
-        ptrdiff_t row = 0;
-        for (int height; row < rows; row += height) {
-            height = tile_height(rows - row);
-            if (layer->cell == RNN_GRU_AFTER)
-                project_gru_after(part, panel, height, x + row, layer->bias, z + row, z_at);
-            else
-                multiply(&part->kernel, cut, panel, 0, cut->gates * panel->blocks, height, x + row,
-                         bias, z_at, z + row, z_at);
-        }
-    }
 }
 
 static const rnn_packed_functions packed_functions = {LANES, step_packed, project_packed};

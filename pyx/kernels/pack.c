@@ -162,7 +162,7 @@ size_t rnn_packed_bytes(const rnn_kernels *kernels, const rnn_weights *weights) 
     if (weights->units > most || weights->features > most)
         return 0;
     take(&memory, 1, sizeof(rnn_packed));
-    take(&memory, 1, sizeof(_Atomic(void *)));
+    take(&memory, 1, sizeof(rnn_left));
     lay_out(kernels, weights, &memory);
     return memory.overflow ? 0 : memory.used;
 }
@@ -175,10 +175,11 @@ const rnn_packed *rnn_pack(const rnn_kernels *kernels, const rnn_weights *weight
         return NULL;
     arena rest = {.base = memory};
     rnn_packed *layer = take(&rest, 1, sizeof(rnn_packed));
-    _Atomic(void *) *spare = take(&rest, 1, sizeof(_Atomic(void *)));
+    rnn_left *left = take(&rest, 1, sizeof(rnn_left));
     *layer = lay_out(kernels, weights, &rest);
-    atomic_init(spare, NULL);
-    layer->spare = spare;
+    atomic_init(&left->memory, NULL);
+    atomic_init(&left->turn, 0);
+    layer->left = left;
     layer->activation = activation[RNN_FLOAT32];
     layer->recurrent_activation = recurrent[RNN_FLOAT32];
     layer->fused =

@@ -52,6 +52,13 @@ typedef struct {
     rnn_matrix kernel, recurrent_kernel;
 } rnn_part;
 
+/* What one call leaves to the next. */
+typedef struct {
+    _Atomic(void *) memory;
+    atomic_int
+        turn; /* whether it ended with the last panel or the first: their weights are cached */
+} rnn_left;
+
 typedef struct {
     rnn_cell cell;
     const rnn_kernels *kernels;
@@ -63,8 +70,7 @@ typedef struct {
     const float *bias;        /* a z row */
     rnn_row_function *activation, *recurrent_activation;
     int fused; /* tanh and sigmoid */
-    /* Memory that one call leaves to the next. */
-    _Atomic(void *) *spare;
+    rnn_left *left;
 } rnn_packed;
 
 /* What a layer is made of; arrays are C-contiguous, gates in the order i f g o or z r h. */
@@ -91,7 +97,8 @@ const rnn_packed *rnn_pack(const rnn_kernels *kernels, const rnn_weights *weight
 /* One time step of `rows` rows, each given by a pointer. */
 typedef struct {
     ptrdiff_t rows;
-    const float *const *z; /* IN z rows: x.W + b */
+    const float *const *x; /* IN (features,), or ... */
+    const float *const *z; /* IN ... not NULL: z rows: x.W + b */
     const float *const *a; /* IN (units,): what is multiplied: h, in part 1 r * h */
     const float *const *h; /* IN (row_size,), aligned */
     float *const *next_h;  /* OUT (row_size,), aligned, none of the rows of h */

@@ -66,7 +66,8 @@ tile_of(const int rows, const int strips, const int vectors, ptrdiff_t depth, co
 
 TILES(1)
 TILES(2)
-TILES(3) TILES(4) TILES(5) TILES(6)
+TILES(3)
+TILES(4) TILES(5) TILES(6)
 #if ACCUMULATORS >= 24
     TILES(7) TILES(8) TILES(9) TILES(10) TILES(11) TILES(12)
 #endif
@@ -78,21 +79,31 @@ TILES(3) TILES(4) TILES(5) TILES(6)
 #endif
 };
 
-/* The strips [first, last) of a panel, for at most MAX_ROWS rows: as many at once as the registers
- * hold. */
+/* How many of so many strips at once: as many as registers hold, shared out evenly among tiles, for
+ * one left over would leave registers empty. Tables, for a division takes as long as ten products. */
+#define MOST(rows) (ACCUMULATORS / 2 / (rows))
+#define SHARE(count, parts) (((count) + (parts)-1) / (parts))
+#define AT_ONCE_OF(rows, strips) SHARE(strips, SHARE(strips, MOST(rows)))
+#define AT_ONCE(rows)                                                                              \
+    {AT_ONCE_OF(rows, 1), AT_ONCE_OF(rows, 2), AT_ONCE_OF(rows, 3), AT_ONCE_OF(rows, 4)}
+
+static const unsigned char at_once[MAX_ROWS][RNN_STRIPS] = {
+    AT_ONCE(1), AT_ONCE(2), AT_ONCE(3), AT_ONCE(4),  AT_ONCE(5),  AT_ONCE(6),
+#if ACCUMULATORS >= 24
+    AT_ONCE(7), AT_ONCE(8), AT_ONCE(9), AT_ONCE(10), AT_ONCE(11), AT_ONCE(12),
+#endif
+};
+
+/* All strips of a panel, for at most MAX_ROWS rows. */
 static void multiply(const rnn_matrix *matrix, const rnn_cut *cut, const rnn_panel *panel,
-                     int first, int last, int rows, const float *const *a, const float *const *init,
-                     ptrdiff_t init_at, float *const *out, ptrdiff_t out_at) {
-    const int vectors = (int)(panel->width / LANES);
+                     int rows, const float *const *a, const float *const *init, ptrdiff_t init_at,
+                     float *const *out, ptrdiff_t out_at) {
+    const int strips = cut->gates * panel->blocks, vectors = panel->width > LANES ? 2 : 1;
     const float *b = matrix->strips + matrix->depth * cut->gates * panel->before;
-    const int most = ACCUMULATORS / 2 / rows;
-    for (int strip = first, count; strip < last; strip += count) {
-        /* Evenly: one strip left over would leave registers empty. */
-        const int left = last - strip, tiles_left = (left + most - 1) / most;
-        count = (left + tiles_left - 1) / tiles_left;
-        ptrdiff_t at = (strip - first) * panel->width;
-        tiles[rows - 1][count - 1][vectors - 1](matrix->depth, a,
-                                                b + strip * matrix->depth * panel->width, init,
+    for (int strip = 0, count; strip < strips; strip += count) {
+        const ptrdiff_t at = strip * panel->width;
+        count = at_once[rows - 1][strips - strip - 1];
+        tiles[rows - 1][count - 1][vectors - 1](matrix->depth, a, b + at * matrix->depth, init,
                                                 init_at + at, out, out_at + at);
     }
 }

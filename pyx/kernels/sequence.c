@@ -14,6 +14,7 @@
 
 /* The z rows of a chunk of steps: a share of L2 beside the recurrent kernel. */
 enum { CHUNK_BYTES = 128 * 1024 };
+enum { MANY_ROWS = 16 };
 /* What a call takes from its stack, not from the heap. */
 enum { STACK_BYTES = 16 * 1024 };
 
@@ -21,12 +22,18 @@ typedef struct {
     const rnn_packed *layer;
     const rnn_batch *batch;
     ptrdiff_t first, rows;
-    ptrdiff_t z_rows; /* of a chunk, at most */
+    int turn;         /* parity of the steps that take the panels from the last */
+    ptrdiff_t z_rows; /* of a chunk, at most; none if steps project their rows themselves */
     float *z;         /* (z_rows, z_size) */
     float *h;         /* (2, rows, row_size): the states before a step and after it, in turn */
     float *c;         /* (rows, row_size), RNN_LSTM only */
     float *scratch;   /* (rows, 2, row_size), RNN_GRU_BEFORE only */
 } block;
+
+/* Many rows use the kernel while it is in registers and cache, and one step has no others. */
+static int projects_by_step(const block *k) {
+    return k->batch->ids || k->rows >= MANY_ROWS || k->batch->timesteps == 1;
+}
 
 /* Sets the arrays of a block, one after the other, if there is memory, and returns their bytes. */
 static size_t lay_out(block *k, float *memory) {
@@ -37,7 +44,7 @@ static size_t lay_out(block *k, float *memory) {
     const ptrdiff_t step_size = k->rows * layer->z_size;
     ptrdiff_t steps = step_size ? CHUNK_BYTES / (ptrdiff_t)sizeof(float) / step_size : 1;
     steps = steps < b->timesteps ? steps : b->timesteps;
-    k->z_rows = b->ids ? 0 : k->rows * (steps > 1 ? steps : 1);
+    k->z_rows = projects_by_step(k) ? 0 : k->rows * (steps > 1 ? steps : 1);
     const ptrdiff_t c = 2 * state, scratch = c + (layer->cell == RNN_LSTM ? state : 0);
     const ptrdiff_t z = scratch + (layer->cell == RNN_GRU_BEFORE ? 2 * state : 0);
     const ptrdiff_t size = (z + k->z_rows * layer->z_size + line - 1) / line * line;
@@ -113,11 +120,12 @@ static float *gather(member *m, ptrdiff_t t, float *z) {
         const ptrdiff_t row = k->first + i, n = rows->count;
         if (!rnn_counts(b, row, t))
             continue;
-        rows->z[n] = z;
         if (b->ids)
             rows->z[n] = (float *)b->table + b->ids[row * b->timesteps + t] * layer->z_size;
+        else if (k->z_rows)
+            rows->z[n] = z + n * layer->z_size;
         else
-            z += layer->z_size;
+            rows->x[n] = x_at(b, row, t);
         rows->h[n] = m->now[i];
         rows->next_h[n] = m->next[i];
         rows->c[n] = k->c + i * layer->row_size;
@@ -126,11 +134,12 @@ static float *gather(member *m, ptrdiff_t t, float *z) {
         m->now[i] = rows->next_h[n];
         m->next[i] = (float *)rows->h[n];
     }
-    return z;
+    return z + (k->z_rows ? rows->count * layer->z_size : 0);
 }
 
 static void advance(member *m, ptrdiff_t s) {
-    const rnn_packed *layer = m->block->layer;
+    const block *k = m->block;
+    const rnn_packed *layer = k->layer;
     row_pointers *rows = &m->rows;
     for (int part = 0; part < layer->parts; part++) {
         if (part)
@@ -138,7 +147,8 @@ static void advance(member *m, ptrdiff_t s) {
                 rows->a[i] = rows->scratch[i] + layer->row_size;
         rnn_packed_step step = {
             .rows = rows->count,
-            .z = (const float *const *)rows->z,
+            .x = rows->x,
+            .z = k->z_rows || k->batch->ids ? (const float *const *)rows->z : NULL,
             .a = part ? rows->a : rows->h,
             .h = rows->h,
             .next_h = rows->next_h,
@@ -146,7 +156,7 @@ static void advance(member *m, ptrdiff_t s) {
             .scratch = rows->scratch,
             .first = m->first[part],
             .last = m->last[part],
-            .backwards = s & 1,
+            .backwards = (s ^ k->turn) & 1,
         };
         layer->kernels->packed->step(layer, part, &step);
         rnn_team_wait(m->team);
@@ -194,11 +204,11 @@ static void emit(const member *m, ptrdiff_t s) {
 static void run_steps(member *m) {
     const block *k = m->block;
     const rnn_batch *b = k->batch;
-    const ptrdiff_t chunk = b->ids ? b->timesteps : k->z_rows / k->rows;
+    const ptrdiff_t chunk = k->z_rows ? k->z_rows / k->rows : b->timesteps;
     for (ptrdiff_t start = 0, end; start < b->timesteps; start = end) {
         end = b->timesteps - start < chunk ? b->timesteps : start + chunk;
         float *z = k->z;
-        if (!b->ids)
+        if (k->z_rows)
             project_chunk(m, start, end);
         for (ptrdiff_t s = start; s < end; s++) {
             z = gather(m, rnn_time(b, s), z);
@@ -272,6 +282,9 @@ static void run_block(int i, int thread, void *argument) {
     if (k.rows <= 0)
         return;
     lay_out(&k, (float *)(w->memory + w->memory_bytes * (size_t)thread));
+    k.turn = atomic_load_explicit(&k.layer->left->turn, memory_order_relaxed);
+    atomic_store_explicit(&k.layer->left->turn, (int)(k.turn + k.batch->timesteps),
+                          memory_order_relaxed);
     load_states(&k);
     if (w->team > 1)
         rnn_together(w->team, w->microseconds, run_member, &k);
@@ -307,7 +320,7 @@ static void divide(work *w, int threads) {
 
 /* Memory of at least `bytes`: what a call has left, or new; its first line holds its size. */
 static char *take_memory(const rnn_packed *layer, size_t bytes) {
-    size_t *spare = atomic_exchange(layer->spare, NULL);
+    size_t *spare = atomic_exchange(&layer->left->memory, NULL);
     if (spare && *spare < bytes) {
         free(spare);
         spare = NULL;
@@ -318,7 +331,7 @@ static char *take_memory(const rnn_packed *layer, size_t bytes) {
 }
 
 static void leave_memory(const rnn_packed *layer, char *memory) {
-    free(atomic_exchange(layer->spare, memory - RNN_ALIGNMENT));
+    free(atomic_exchange(&layer->left->memory, memory - RNN_ALIGNMENT));
 }
 
 int rnn_run(int count, const rnn_packed *const *layers, const rnn_batch *batches, int threads) {
@@ -335,7 +348,19 @@ int rnn_run(int count, const rnn_packed *const *layers, const rnn_batch *batches
     return 0;
 }
 
-void rnn_forget(const rnn_packed *layer) { free(atomic_exchange(layer->spare, NULL)); }
+size_t rnn_block_bytes(const rnn_packed *layer, const rnn_batch *batch) {
+    work w = {.layers = &layer, .batches = batch, .count = 1};
+    divide(&w, 1);
+    return w.memory_bytes;
+}
+
+void rnn_run_in(const rnn_packed *layer, const rnn_batch *batch, void *memory) {
+    work w = {.layers = &layer, .batches = batch, .count = 1, .memory = memory};
+    divide(&w, 1);
+    rnn_share(1, w.blocks, run_block, &w);
+}
+
+void rnn_forget(const rnn_packed *layer) { free(atomic_exchange(&layer->left->memory, NULL)); }
 
 void rnn_project(const rnn_packed *layer, const float *x, ptrdiff_t x_row, ptrdiff_t rows,
                  float *z) {
