@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: MIT
  */
 
-enum { GRU_X_SLOT = 3 }; /* of a z row of RNN_GRU_AFTER: x.W + b of the candidate */
+enum { CANDIDATE = 2 }; /* gate of a GRU */
 
 /* A vector of one row's units; the values of gate k are k * gate further on. */
 typedef struct {
@@ -118,7 +118,7 @@ INLINE void for_vectors(vector_gates *gates, const int fused, const rnn_tile *ti
         for (ptrdiff_t j = 0; j < columns; j += LANES) {
             const ptrdiff_t unit = panel->before + j;
             u.sum = tile->sums[r] + j;
-            u.x_sum = tile->z[r] + tile->z_at + GRU_X_SLOT * columns + j;
+            u.x_sum = tile->z[r] + tile->z_at + CANDIDATE * columns + j;
             u.h = step->h[row] + unit;
             u.next_h = step->next_h[row] + unit;
             u.c = step->c[row] + unit;
@@ -161,35 +161,14 @@ static inline int tile_height(ptrdiff_t rows) {
     return (int)((rows + tiles - 1) / tiles);
 }
 
-/* out = x.W + b for a tile, laid out as a panel's part of a z row; the bias's begins at z_at. */
+/* out = x.W + b for a tile, each row a panel's part of a z row. */
 static void project_tile(const rnn_packed *layer, const rnn_part *part, const rnn_panel *panel,
                          int rows, const float *const *x, float *const *out, ptrdiff_t out_at) {
-    const rnn_cut *cut = &part->cut;
-    const float *bias = layer->bias + part->z_at + cut->slots * panel->before;
-    const float *init[MAX_ROWS];
+    const float *bias[MAX_ROWS];
     for (int r = 0; r < MAX_ROWS; r++)
-        init[r] = bias;
-    if (layer->cell != RNN_GRU_AFTER) {
-        multiply(&part->kernel, cut, panel, rows, x, init, 0, out, out_at);
-        return;
-    }
-    /* Between the slots of z and r and the candidate's there is that of the recurrent bias. */
-    const ptrdiff_t slot = panel->width, x_at = GRU_X_SLOT * slot;
-    const size_t bytes = (size_t)slot * sizeof(float);
-    float sums[MAX_ROWS][3 * 2 * LANES], *sum_rows[MAX_ROWS];
-    for (int r = 0; r < MAX_ROWS; r++)
-        sum_rows[r] = sums[r];
-    for (int r = 0; r < rows; r++) {
-        memcpy(sums[r], bias, 2 * bytes);
-        memcpy(sums[r] + 2 * slot, bias + x_at, bytes);
-    }
-    multiply(&part->kernel, cut, panel, rows, x, (const float *const *)sum_rows, 0, sum_rows, 0);
-    for (int r = 0; r < rows; r++) {
-        float *to = out[r] + out_at;
-        memcpy(to, sums[r], 2 * bytes);
-        memcpy(to + 2 * slot, bias + 2 * slot, bytes);
-        memcpy(to + x_at, sums[r] + 2 * slot, bytes);
-    }
+        bias[r] = layer->bias;
+    multiply(&part->kernel, &part->cut, panel, rows, x, bias,
+             part->z_at + part->cut.gates * panel->before, out, out_at);
 }
 
 static void project_packed(const rnn_packed *layer, int index, ptrdiff_t rows,
@@ -198,7 +177,7 @@ static void project_packed(const rnn_packed *layer, int index, ptrdiff_t rows,
     const rnn_part *part = &layer->part[index];
     for (ptrdiff_t i = first; i < last; i++) {
         const rnn_panel *panel = &part->cut.panels[i];
-        const ptrdiff_t z_at = part->z_at + part->cut.slots * panel->before;
+        const ptrdiff_t z_at = part->z_at + part->cut.gates * panel->before;
         for (ptrdiff_t row = 0; row < rows;) {
             const int height = tile_height(rows - row);
             project_tile(layer, part, panel, height, x + row, z + row, z_at);
@@ -211,9 +190,18 @@ static void project_packed(const rnn_packed *layer, int index, ptrdiff_t rows,
 typedef struct {
     int tiles, rows;
     rnn_tile tile[MAX_ROWS];
-    float *row[MAX_ROWS];
+    float *sum_row[MAX_ROWS], *z_row[MAX_ROWS];
     _Alignas(RNN_ALIGNMENT) float sums[MAX_ROWS][RNN_STRIPS * 2 * LANES];
+    _Alignas(RNN_ALIGNMENT) float z[MAX_ROWS][RNN_STRIPS * 2 * LANES];
 } tile_queue;
+
+static void begin_queue(tile_queue *queue) {
+    queue->tiles = queue->rows = 0;
+    for (int r = 0; r < MAX_ROWS; r++) {
+        queue->sum_row[r] = queue->sums[r];
+        queue->z_row[r] = queue->z[r];
+    }
+}
 
 static void apply_gates(tile_queue *queue, int part) {
     const rnn_packed *layer = queue->tile[0].layer;
@@ -225,32 +213,54 @@ static void apply_gates(tile_queue *queue, int part) {
     queue->tiles = queue->rows = 0;
 }
 
+/* sums = x.W + b + h.U, or where the reset gate comes after the product, for the candidate
+ * h.U + b alone. */
+static void multiply_tile(const rnn_tile *tile, const rnn_part *part) {
+    const rnn_panel *panel = tile->panel;
+    const float *const *init = tile->z;
+    ptrdiff_t init_at = tile->z_at;
+    if (tile->layer->recurrent_bias) {
+        const float *bias = tile->layer->recurrent_bias + panel->before;
+        for (int r = 0; r < tile->rows; r++)
+            for (ptrdiff_t j = 0; j < panel->width; j += LANES) {
+                float *to = tile->sums[r] + j;
+                const float *from = tile->z[r] + tile->z_at + j;
+                T(store)(to, T(load)(from));
+                T(store)(to + panel->width, T(load)(from + panel->width));
+                T(store)(to + CANDIDATE * panel->width, T(load)(bias + j));
+            }
+        init = (const float *const *)tile->sums;
+        init_at = 0;
+    }
+    multiply(&part->recurrent_kernel, &part->cut, panel, tile->rows, tile->step->a + tile->row,
+             init, init_at, tile->sums, 0);
+}
+
 static void step_packed(const rnn_packed *layer, int index, const rnn_packed_step *s) {
     const rnn_part *part = &layer->part[index];
-    const rnn_cut *cut = &part->cut;
     tile_queue queue;
-    queue.tiles = queue.rows = 0;
-    for (int r = 0; r < MAX_ROWS; r++)
-        queue.row[r] = queue.sums[r];
+    begin_queue(&queue);
     for (ptrdiff_t i = s->first; i < s->last; i++) {
-        const rnn_panel *panel = &cut->panels[s->backwards ? s->first + s->last - 1 - i : i];
-        int rows;
-        for (ptrdiff_t row = 0; row < s->rows; row += rows) {
+        const ptrdiff_t turned = s->backwards ? s->first + s->last - 1 - i : i;
+        const rnn_panel *panel = &part->cut.panels[turned];
+        for (ptrdiff_t row = 0, rows; row < s->rows; row += rows) {
             rows = tile_height(s->rows - row);
             if (queue.rows + rows > MAX_ROWS)
                 apply_gates(&queue, index);
-            float *const *sums = queue.row + queue.rows;
             rnn_tile *tile = &queue.tile[queue.tiles++];
-            *tile = (rnn_tile){layer, panel, s, row, rows, sums, (const float *const *)sums, 0};
+            *tile = (rnn_tile){.layer = layer, .panel = panel, .step = s, .row = row};
+            tile->rows = (int)rows;
+            tile->sums = queue.sum_row + queue.rows;
             if (s->z) {
                 tile->z = s->z + row;
-                tile->z_at = part->z_at + cut->slots * panel->before;
+                tile->z_at = part->z_at + part->cut.gates * panel->before;
             } else {
-                project_tile(layer, part, panel, rows, s->x + row, sums, 0);
+                float *const *z = queue.z_row + queue.rows;
+                project_tile(layer, part, panel, (int)rows, s->x + row, z, 0);
+                tile->z = (const float *const *)z;
             }
-            multiply(&part->recurrent_kernel, cut, panel, rows, s->a + row, tile->z, tile->z_at,
-                     sums, 0);
-            queue.rows += rows;
+            multiply_tile(tile, part);
+            queue.rows += (int)rows;
         }
     }
     if (queue.tiles)

@@ -6,30 +6,21 @@
 
 #include "packed.h"
 
-/* By cell: parts, and for each its gates and the slots of its z rows. A z row of RNN_GRU_AFTER has
- * z, r, the recurrent bias of the candidate, and x.W + b of the candidate. */
-static const struct {
-    int parts;
-    struct {
-        int gates, slots;
-    } part[RNN_PARTS];
-} shapes[RNN_CELLS] = {
-    [RNN_SIMPLE_RNN] = {1, {{1, 1}}},
-    [RNN_LSTM] = {1, {{4, 4}}},
-    [RNN_GRU_AFTER] = {1, {{3, 4}}},
-    [RNN_GRU_BEFORE] = {2, {{2, 2}, {1, 1}}},
+/* The gates of each part, by cell. */
+static const int gates_by_part[RNN_CELLS][RNN_PARTS] = {
+    [RNN_SIMPLE_RNN] = {1},
+    [RNN_LSTM] = {4},
+    [RNN_GRU_AFTER] = {3},
+    [RNN_GRU_BEFORE] = {2, 1},
 };
 
-static int gates_of(rnn_cell cell) {
-    return shapes[cell].part[0].gates + shapes[cell].part[1].gates;
-}
+static int gates_of(rnn_cell cell) { return gates_by_part[cell][0] + gates_by_part[cell][1]; }
 
 /* Cuts `units` into panels, as wide as registers allow; `panels` may be NULL, to count only. */
-static rnn_cut cut_units(ptrdiff_t units, int gates, int slots, ptrdiff_t lanes,
-                         rnn_panel *panels) {
+static rnn_cut cut_units(ptrdiff_t units, int gates, ptrdiff_t lanes, rnn_panel *panels) {
     const ptrdiff_t width = 2 * lanes;
     const int most = RNN_STRIPS / gates;
-    rnn_cut cut = {.gates = gates, .slots = slots, .panels = panels};
+    rnn_cut cut = {.gates = gates, .panels = panels};
     for (ptrdiff_t left = units; left > 0;) {
         rnn_panel panel = {.before = cut.padded_units, .width = width, .blocks = most};
         if (left <= lanes) {
@@ -95,29 +86,38 @@ static rnn_matrix pack_matrix(arena *memory, const rnn_cut *cut, const float *ma
     return (rnn_matrix){.depth = depth, .strips = strips};
 }
 
-/* The biases as a z row. RNN_GRU_AFTER adds its two biases of z and r, which only occur summed, and
- * has two slots for the candidate: recurrent, then input. */
-static void fill_bias(float *z, const rnn_packed *layer, const rnn_weights *w) {
-    memset(z, 0, (size_t)layer->z_size * sizeof(float));
-    ptrdiff_t gate = 0;
-    for (int i = 0; i < layer->parts; i++) {
-        const rnn_cut *cut = &layer->part[i].cut;
-        for (ptrdiff_t p = 0; p < cut->count; p++) {
-            const rnn_panel *panel = &cut->panels[p];
-            float *at = z + layer->part[i].z_at + cut->slots * panel->before;
-            const ptrdiff_t columns = panel->blocks * panel->width;
-            for (ptrdiff_t j = 0; j < columns && panel->before + j < w->units; j++)
-                for (int g = 0; g < cut->gates; g++) {
-                    const ptrdiff_t column = (gate + g) * w->units + panel->before + j;
-                    const float bias = w->bias ? w->bias[column] : 0;
-                    const float recurrent = w->recurrent_bias ? w->recurrent_bias[column] : 0;
-                    const int apart = cut->slots > cut->gates && g == cut->gates - 1;
-                    at[g * columns + j] = apart ? recurrent : bias + recurrent;
-                    if (apart)
-                        at[(g + 1) * columns + j] = bias;
-                }
-        }
-        gate += cut->gates;
+/* Adds the biases of a part's gates to a z row; `bias` begins with the part's first gate. */
+static void add_bias(float *z, const rnn_part *part, const float *bias, ptrdiff_t units,
+                     int gates) {
+    for (ptrdiff_t i = 0; i < part->cut.count; i++) {
+        const rnn_panel *panel = &part->cut.panels[i];
+        const ptrdiff_t columns = panel->blocks * panel->width;
+        float *at = z + part->z_at + part->cut.gates * panel->before;
+        for (int g = 0; g < gates; g++)
+            for (ptrdiff_t j = 0; j < columns && panel->before + j < units; j++)
+                at[g * columns + j] += bias[g * units + panel->before + j];
+    }
+}
+
+/* The biases of a z row. RNN_GRU_AFTER has two for the candidate; those of z and r are only ever
+ * summed. */
+static void fill_biases(rnn_packed *layer, const rnn_weights *w, float *bias,
+                        float *recurrent_bias) {
+    const int candidate = 2;
+    memset(bias, 0, (size_t)layer->z_size * sizeof(float));
+    const float *from = w->bias;
+    for (int i = 0; from && i < layer->parts; i++) {
+        const int gates = layer->part[i].cut.gates;
+        add_bias(bias, &layer->part[i], from, w->units, gates);
+        from += gates * w->units;
+    }
+    if (!recurrent_bias)
+        return;
+    memset(recurrent_bias, 0, (size_t)layer->row_size * sizeof(float));
+    if (w->recurrent_bias) {
+        add_bias(bias, &layer->part[0], w->recurrent_bias, w->units, candidate);
+        memcpy(recurrent_bias, w->recurrent_bias + candidate * w->units,
+               (size_t)w->units * sizeof(float));
     }
 }
 
@@ -130,29 +130,32 @@ static rnn_packed lay_out(const rnn_kernels *kernels, const rnn_weights *w, aren
         .kernels = kernels,
         .features = w->features,
         .units = w->units,
-        .parts = shapes[w->cell].parts,
+        .parts = gates_by_part[w->cell][1] ? 2 : 1,
     };
     for (int i = 0; i < layer.parts; i++) {
-        const int gates = shapes[w->cell].part[i].gates, slots = shapes[w->cell].part[i].slots;
+        const int gates = gates_by_part[w->cell][i];
         const ptrdiff_t lanes = kernels->packed->lanes;
         rnn_part *part = &layer.part[i];
-        part->cut = cut_units(w->units, gates, slots, lanes, NULL);
+        part->cut = cut_units(w->units, gates, lanes, NULL);
         rnn_panel *panels = take(memory, part->cut.count, sizeof(rnn_panel));
-        part->cut = cut_units(w->units, gates, slots, lanes, panels);
+        part->cut = cut_units(w->units, gates, lanes, panels);
         part->kernel =
             pack_matrix(memory, &part->cut, w->kernel + column, w->features, columns, w->units);
         part->recurrent_kernel = pack_matrix(memory, &part->cut, w->recurrent_kernel + column,
                                              w->units, columns, w->units);
         part->z_at = layer.z_size;
-        layer.z_size += slots * part->cut.padded_units;
+        layer.z_size += gates * part->cut.padded_units;
         if (layer.row_size < part->cut.padded_units)
             layer.row_size = part->cut.padded_units;
         column += gates * w->units;
     }
-    float *bias = take(memory, layer.z_size, sizeof(float));
+    float *bias = take(memory, layer.z_size, sizeof(float)), *recurrent_bias = NULL;
+    if (w->cell == RNN_GRU_AFTER)
+        recurrent_bias = take(memory, layer.row_size, sizeof(float));
     if (bias)
-        fill_bias(bias, &layer, w);
+        fill_biases(&layer, w, bias, recurrent_bias);
     layer.bias = bias;
+    layer.recurrent_bias = recurrent_bias;
     return layer;
 }
 

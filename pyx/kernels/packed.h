@@ -35,7 +35,6 @@ typedef struct {
 /* The columns of a part's weights. */
 typedef struct {
     int gates;
-    int slots;              /* strips that a z row has for each block: gates, or one more */
     ptrdiff_t padded_units; /* of all panels */
     ptrdiff_t count;
     const rnn_panel *panels;
@@ -66,8 +65,9 @@ typedef struct {
     ptrdiff_t row_size; /* floats of a row of states */
     ptrdiff_t z_size;   /* floats of a z row */
     int parts;
-    rnn_part part[RNN_PARTS]; /* RNN_GRU_BEFORE: z and r, then the candidate; others: all */
-    const float *bias;        /* a z row */
+    rnn_part part[RNN_PARTS];    /* RNN_GRU_BEFORE: z and r, then the candidate; others: all */
+    const float *bias;           /* a z row */
+    const float *recurrent_bias; /* the candidate's, (row_size,), of RNN_GRU_AFTER; else NULL */
     rnn_row_function *activation, *recurrent_activation;
     int fused; /* tanh and sigmoid */
     rnn_left *left;

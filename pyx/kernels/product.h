@@ -67,7 +67,9 @@ tile_of(const int rows, const int strips, const int vectors, ptrdiff_t depth, co
 TILES(1)
 TILES(2)
 TILES(3)
-TILES(4) TILES(5) TILES(6)
+TILES(4)
+TILES(5)
+TILES(6)
 #if ACCUMULATORS >= 24
     TILES(7) TILES(8) TILES(9) TILES(10) TILES(11) TILES(12)
 #endif
@@ -80,9 +82,10 @@ TILES(4) TILES(5) TILES(6)
 };
 
 /* How many of so many strips at once: as many as registers hold, shared out evenly among tiles, for
- * one left over would leave registers empty. Tables, for a division takes as long as ten products. */
+ * one left over would leave registers empty. Tables, for a division takes as long as ten products.
+ */
 #define MOST(rows) (ACCUMULATORS / 2 / (rows))
-#define SHARE(count, parts) (((count) + (parts)-1) / (parts))
+#define SHARE(count, parts) (((count) + (parts) - 1) / (parts))
 #define AT_ONCE_OF(rows, strips) SHARE(strips, SHARE(strips, MOST(rows)))
 #define AT_ONCE(rows)                                                                              \
     {AT_ONCE_OF(rows, 1), AT_ONCE_OF(rows, 2), AT_ONCE_OF(rows, 3), AT_ONCE_OF(rows, 4)}
@@ -95,8 +98,8 @@ static const unsigned char at_once[MAX_ROWS][RNN_STRIPS] = {
 };
 
 /* All strips of a panel, for at most MAX_ROWS rows. */
-static void multiply(const rnn_matrix *matrix, const rnn_cut *cut, const rnn_panel *panel,
-                     int rows, const float *const *a, const float *const *init, ptrdiff_t init_at,
+static void multiply(const rnn_matrix *matrix, const rnn_cut *cut, const rnn_panel *panel, int rows,
+                     const float *const *a, const float *const *init, ptrdiff_t init_at,
                      float *const *out, ptrdiff_t out_at) {
     const int strips = cut->gates * panel->blocks, vectors = panel->width > LANES ? 2 : 1;
     const float *b = matrix->strips + matrix->depth * cut->gates * panel->before;

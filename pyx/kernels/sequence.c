@@ -12,8 +12,9 @@
 #include "sequence.h"
 #include "threads.h"
 
-/* The z rows of a chunk of steps: a share of L2 beside the recurrent kernel. */
-enum { CHUNK_BYTES = 128 * 1024 };
+/* The z rows of a chunk of steps: a share of L2 beside the recurrent kernel, or if that is few
+ * rows, enough of them for the kernel not to be read too often. */
+enum { CHUNK_BYTES = 128 * 1024, CHUNK_ROWS = 96 };
 enum { MANY_ROWS = 16 };
 /* What a call takes from its stack, not from the heap. */
 enum { STACK_BYTES = 16 * 1024 };
@@ -41,10 +42,11 @@ static size_t lay_out(block *k, float *memory) {
     const rnn_batch *b = k->batch;
     const ptrdiff_t line = RNN_ALIGNMENT / sizeof(float);
     const ptrdiff_t state = (k->rows * layer->row_size + line - 1) / line * line;
-    const ptrdiff_t step_size = k->rows * layer->z_size;
-    ptrdiff_t steps = step_size ? CHUNK_BYTES / (ptrdiff_t)sizeof(float) / step_size : 1;
+    ptrdiff_t z_rows = CHUNK_BYTES / (ptrdiff_t)sizeof(float) / layer->z_size;
+    z_rows = z_rows > CHUNK_ROWS ? z_rows : CHUNK_ROWS;
+    ptrdiff_t steps = z_rows > k->rows ? z_rows / k->rows : 1;
     steps = steps < b->timesteps ? steps : b->timesteps;
-    k->z_rows = projects_by_step(k) ? 0 : k->rows * (steps > 1 ? steps : 1);
+    k->z_rows = projects_by_step(k) ? 0 : k->rows * steps;
     const ptrdiff_t c = 2 * state, scratch = c + (layer->cell == RNN_LSTM ? state : 0);
     const ptrdiff_t z = scratch + (layer->cell == RNN_GRU_BEFORE ? 2 * state : 0);
     const ptrdiff_t size = (z + k->z_rows * layer->z_size + line - 1) / line * line;
