@@ -26,7 +26,6 @@ cdef void choose_gates(Weights *w, const rnn_kernels *kernels, int type_) noexce
         w.update = kernels.gru_update[type_]
 
 
-
 cdef inline void multiply_add(
     const real *a, Py_ssize_t lda, const real *b, Py_ssize_t ldb, real *c, Py_ssize_t ldc,
     Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
@@ -148,7 +147,8 @@ cdef int run(const Weights *w, const rnn_batch *b) noexcept nogil:
     cdef Py_ssize_t block = min(BLOCK_ROWS, b.rows)
     cdef Py_ssize_t step_bytes = max(block * w.columns * w.itemsize, 1)
     cdef Py_ssize_t chunk = min(max(CHUNK_BYTES // step_bytes, 1), max(b.timesteps, 1))
-    cdef Py_ssize_t u_bytes = block * w.itemsize * (w.columns if w.cell == RNN_GRU_AFTER else w.units)
+    cdef Py_ssize_t u_columns = w.columns if w.cell == RNN_GRU_AFTER else w.units
+    cdef Py_ssize_t u_bytes = block * w.itemsize * u_columns
     cdef void *memory = malloc(chunk * step_bytes + u_bytes + CACHE_LINE)
     if memory == NULL:
         return -1

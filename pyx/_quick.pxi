@@ -44,7 +44,8 @@ cdef class Quick:
         shape[0], shape[1], shape[2] = b.rows, b.timesteps, self.plan.w.units
         if not self.sequences:
             shape[1] = self.plan.w.units
-        cdef cnp.ndarray out = cnp.PyArray_SimpleNew(3 if self.sequences else 2, shape, cnp.NPY_FLOAT)
+        cdef int axes = 3 if self.sequences else 2
+        cdef cnp.ndarray out = cnp.PyArray_SimpleNew(axes, shape, cnp.NPY_FLOAT)
         b.out = cnp.PyArray_BYTES(out)
         b.out_row = out.strides[0]
         b.out_step = out.strides[1]

@@ -125,13 +125,34 @@ class Bidirectional(_Recurrent):
         initial_state: Any = None,
         constants: Any = None,
     ) -> Any:
-        layers = self._directions()
         halves = self._halves(initial_state)
+        return self._run_both(inputs, mask, training, halves, constants, [None, None])
+
+    def _projection_table(self, embeddings: Array) -> list[Any] | None:
+        """Return each layer's table, or None if only steps can run."""
+        tables = [layer._projection_table(embeddings) for layer in self._directions()]
+        return None if any(table is None for table in tables) else tables
+
+    def _call_on_ids(self, ids: Array, mask: Any, training: bool | None, tables: Any) -> Any:
+        """Return what a call returns, for ids and what `_projection_table` returned."""
+        return self._run_both(ids, mask, training, [None, None], None, tables)
+
+    def _run_both(
+        self,
+        inputs: Any,
+        mask: Any,
+        training: bool | None,
+        initial_states: list[Any],
+        constants: Any,
+        tables: list[Any],
+    ) -> Any:
+        layers = self._directions()
         merged, targets = self._targets(inputs, training)
         outputs, last_states = [], []
         jobs: list[_engine.Job] = []
-        for layer, half, target in zip(layers, halves, targets, strict=True):
-            arguments = inputs, mask, training, half, constants, target
+        each = zip(layers, initial_states, targets, tables, strict=True)
+        for layer, first, target, table in each:
+            arguments = inputs, mask, training, first, constants, target, table
             output, states = layer._scan(*arguments, jobs=jobs)
             outputs.append(output)
             last_states.append(states)

@@ -189,10 +189,11 @@ class _KernelCell(_DropoutCell):
             activations = [getattr(self, key) for key in self._activation_keys()]
             if not all(isinstance(a, _activations.BuiltIn) for a in activations):
                 return None
-            names = (activation.name for activation in activations)
+            names = [activation.name for activation in activations]
             weights = (self.kernel, self.recurrent_kernel, *self._plan_biases())
+            activation, recurrent_activation = (*names, "linear")[:2]
             self._plan = plan = _engine.Plan(
-                self._plan_kind(), *weights, *names, backend=self.backend
+                self._plan_kind(), *weights, activation, recurrent_activation, self.backend
             )
         return plan
 

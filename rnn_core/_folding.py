@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from rnn_core._bidirectional import Bidirectional
+from rnn_core._graph import Node, SymbolicTensor
 from rnn_core._layer import Layer
 from rnn_core._layers.dropout import Dropout, SpatialDropout1D
 from rnn_core._layers.embedding import Embedding
 from rnn_core._rnn import RNN
 from rnn_core._rnn_layers import GRU, LSTM, SimpleRNN
-from rnn_core._typing import Array
 
 # A larger table costs more to make and to keep in cache than it saves.
 TABLE_BYTES = 16 << 20
+_TRAINING_ONLY = (Dropout, SpatialDropout1D)
 
 
 class FoldedEmbedding:
@@ -23,20 +26,20 @@ class FoldedEmbedding:
     ``embeddings.W + b``, and the projection of a step becomes a look-up.
 
     Args:
-        embedding: gives the ids' vectors.
+        embedding: an `Embedding`, which gives the ids' vectors.
         between: layers that act on them in training only.
-        layer: takes them.
+        layer: a recurrent layer, which takes them.
     """
 
-    def __init__(self, embedding: Embedding, between: Sequence[Layer], layer: RNN) -> None:
+    def __init__(self, embedding: Any, between: Sequence[Layer], layer: Any) -> None:
         self.embedding = embedding
         self.between = between
         self.layer = layer
         self._made_of: tuple[Any, ...] = ()
-        self._table: Array | None = None
+        self._table: Any = None
 
     def _call_with_mask(
-        self, inputs: Any, mask: Any = None, training: Any = None
+        self, inputs: Any, mask: Any = None, training: Any = None, *_: Any
     ) -> tuple[Any, Any]:
         """Return the recurrent layer's outputs and mask for ids ``(batch, timesteps)``."""
         ids = self.embedding._cast(inputs)
@@ -47,11 +50,10 @@ class FoldedEmbedding:
                 inner, mask = layer._call_with_mask(inner, mask, training)
             return inner, mask
         mask = self.embedding.compute_mask(ids)
-        output, states = self.layer._scan(ids, mask, training, table=table)
-        result = self.layer._conclude(output, states)
+        result = self.layer._call_on_ids(ids, mask, training, table)
         return result, self.layer.compute_mask(ids, mask)
 
-    def _current_table(self) -> Array | None:
+    def _current_table(self) -> Any:
         """Return the table, made anew if weights have changed since."""
         made_of = (
             self.embedding.revision,
@@ -72,7 +74,7 @@ def fold(layers: Sequence[Any]) -> list[Any]:
     steps: list[Any] = []
     for layer in layers:
         below = len(steps) - 1
-        while below >= 0 and type(steps[below]) in (Dropout, SpatialDropout1D):
+        while below >= 0 and type(steps[below]) in _TRAINING_ONLY:
             below -= 1
         if below >= 0 and _fit(steps[below], layer):
             steps[below:] = [FoldedEmbedding(steps[below], steps[below + 1 :], layer)]
@@ -81,9 +83,58 @@ def fold(layers: Sequence[Any]) -> list[Any]:
     return steps
 
 
+def fold_nodes(nodes: Sequence[Node], outputs: Sequence[Any]) -> list[tuple[Any, Any, Node]]:
+    """Return a graph's calls, each small embedding folded into the recurrent layer above it.
+
+    Args:
+        nodes: the calls, each after those it needs.
+        outputs: the graph's symbolic tensors.
+
+    Returns what to call, its inputs, and the node whose outputs it yields.
+    """
+    uses = Counter(source for node in nodes for source in node.sources())
+    uses.update(outputs)
+    calls: dict[Node, tuple[Any, Any, Node]] = {}
+    for node in nodes:
+        chain = _chain_below(node, uses)
+        below = chain[-1]
+        if (
+            len(chain) > 1
+            and not below.args + tuple(below.kwargs)
+            and _fit(below.layer, node.layer)
+        ):
+            for folded in chain[1:]:
+                calls.pop(folded, None)
+            between = [each.layer for each in reversed(chain[1:-1])]
+            step = FoldedEmbedding(below.layer, between, node.layer)
+            calls[node] = step, below.inputs, node
+        else:
+            calls[node] = node.layer, node.inputs, node
+    return list(calls.values())
+
+
+def _chain_below(node: Node, uses: Counter[Any]) -> list[Node]:
+    """Return a call and those below it, down to the first that acts without training.
+
+    None of them has other arguments than its inputs, or feeds anything else.
+    """
+    chain = [node]
+    while chain[-1] is node or type(chain[-1].layer) in _TRAINING_ONLY:
+        top = chain[-1]
+        if top.args or top.kwargs or not isinstance(top.inputs, SymbolicTensor):
+            break
+        if uses[top.inputs] > 1:
+            break
+        chain.append(top.inputs.node)
+    return chain
+
+
 def _fit(embedding: Any, layer: Any) -> bool:
     # Exactly these: a subclass may compute something else.
-    if type(embedding) is not Embedding or type(layer) not in (RNN, SimpleRNN, GRU, LSTM):
+    if type(embedding) is not Embedding:
+        return False
+    layers = layer._directions() if type(layer) is Bidirectional else (layer,)
+    if any(type(each) not in (RNN, SimpleRNN, GRU, LSTM) for each in layers):
         return False
     columns = max((weight.shape[-1] for weight in layer.weights), default=0)
     small: bool = embedding.input_dim * columns * layer.dtype.itemsize <= TABLE_BYTES

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rnn_core import _graph, _graph_config, _predict
+from rnn_core._folding import fold_nodes
 from rnn_core._graph import SymbolicTensor
 from rnn_core._input import InputLayer
 from rnn_core._layer import Layer
@@ -34,6 +35,8 @@ class Model(Layer):
         mask: of the inputs, boolean ``(batch, timesteps)``, in the same structure.
 
     Returns arrays ``(batch, ...)`` in the structure of `outputs`. `compute_mask` runs the model.
+    `fold_embeddings` may be set to False: a small embedding and the recurrent layer above it are
+    then not run as one.
 
     Raises:
         ValueError: outputs that need an input which is not among `inputs`; arrays of another
@@ -47,6 +50,10 @@ class Model(Layer):
     """
 
     supports_masking = True
+    # Whether a small embedding and the recurrent layer above it run as one, by a table of
+    # ``embeddings.kernel + bias``: faster, and equal but for rounding.
+    fold_embeddings = True
+    _folded: list[tuple[Any, Any, _graph.Node]] | None = None
 
     def __init__(self, inputs: Any, outputs: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -204,6 +211,14 @@ class Model(Layer):
         with Together():
             return self._run(self._arrange(inputs), mask, training)
 
+    def _calls(self) -> list[tuple[Any, Any, _graph.Node]]:
+        """Return what to call, its inputs, and the node whose outputs it yields, in order."""
+        if self._folded is None:
+            self._folded = fold_nodes(self._nodes, flatten(self._outputs))
+        if self.fold_embeddings:
+            return self._folded
+        return [(node.layer, node.inputs, node) for node in self._nodes]
+
     def _run(self, inputs: Any, mask: Any, training: bool | None) -> tuple[Any, Any]:
         values: dict[SymbolicTensor, tuple[Any, Any]] = {}
         leaves = flatten(inputs)
@@ -219,12 +234,12 @@ class Model(Layer):
                 structure,
             )
 
-        for node in self._nodes:
-            if isinstance(node.layer, InputLayer):
+        for layer, source, node in self._calls():
+            if isinstance(layer, InputLayer):
                 continue
-            result, result_mask = node.layer._call_with_mask(
-                part(node.inputs, 0),
-                part(node.inputs, 1),
+            result, result_mask = layer._call_with_mask(
+                part(source, 0),
+                part(source, 1),
                 training,
                 part(node.args, 0),
                 part(node.kwargs, 0),

@@ -198,6 +198,10 @@ class RNN(_Stateful):
         output, states = self._scan(inputs, mask, training, initial_state, constants)
         return self._conclude(output, states)
 
+    def _call_on_ids(self, ids: Array, mask: Any, training: bool | None, table: Any) -> Any:
+        """Return what a call returns, for ids and what `_projection_table` returned."""
+        return self._conclude(*self._scan(ids, mask, training, table=table))
+
     def _conclude(self, output: Any, states: list[Any]) -> Any:
         """Record the states that `_scan` returned, and return what a call returns."""
         self._record(states)

@@ -121,7 +121,7 @@ class Sequential(Model):
     def _run(self, inputs: Any, mask: Any, training: bool | None) -> tuple[Any, Any]:
         if not self.built:
             self._ensure_built(self._static_shape(inputs.shape), for_call=self._input is None)
-        for step in self._steps:
+        for step in self._steps if self.fold_embeddings else self._chain:
             inputs, mask = step._call_with_mask(inputs, mask, training)
         return inputs, mask
 

@@ -33,7 +33,7 @@ class StateBuffers:
         self.live = False
 
     def settled(self) -> bool:
-        """Return whether `states` are what the next call begins with, and may be changed at once."""
+        """Return whether `states` are what the next call begins with and may change."""
         return self.live and not self._recorded and _waiting.get() is None
 
     @property

@@ -177,6 +177,37 @@ def test_folding_an_embedding_changes_nothing_but_rounding(mask_zero, layer, rng
     np.testing.assert_allclose(folded(ids), plain(ids), atol=1e-6)
 
 
+@pytest.mark.parametrize("mask_zero", [False, True])
+@pytest.mark.parametrize("merge_mode", ["concat", "sum"])
+def test_folding_in_a_graph_and_in_both_directions(mask_zero, merge_mode, rng):
+    ids, _ = inputs(rng, rows=20)
+    x = rc.Input((None,))
+    vectors = rc.Dropout(0.1)(rc.Embedding(50, 8, mask_zero=mask_zero)(x))
+    layer = rc.Bidirectional(rc.GRU(5, return_sequences=True), merge_mode=merge_mode)
+    model = rc.Model(x, layer(vectors))
+    folded = model(ids)
+    calls = [type(layer) for layer, _, _ in model._calls()]
+    assert calls == [rc.InputLayer, _folding.FoldedEmbedding]
+    model.fold_embeddings = False
+    plain = model(ids)
+    assert len(model._calls()) == 4
+    np.testing.assert_allclose(folded, plain, atol=1e-6)
+    model.fold_embeddings = True
+    model.set_weights([2 * weight for weight in model.get_weights()])
+    changed = model(ids)
+    model.fold_embeddings = False
+    np.testing.assert_allclose(changed, model(ids), atol=1e-6)
+
+
+def test_vectors_that_something_else_uses_are_not_folded_away(rng):
+    ids, _ = inputs(rng, rows=4)
+    x = rc.Input((None,))
+    vectors = rc.Embedding(50, 8)(x)
+    model = rc.Model(x, [rc.LSTM(5)(vectors), vectors])
+    assert not any(type(layer) is _folding.FoldedEmbedding for layer, _, _ in model._calls())
+    assert model(ids)[1].shape == (*ids.shape, 8)
+
+
 def test_subclasses_are_not_folded(rng):
     class Shifted(rc.LSTM):
         def call(self, inputs, **kwargs):
