@@ -20,8 +20,8 @@
  * e_expf.c */
 #define LN2_HIGH R(0x1.62e4p-1)
 #define LN2_LOW R(0x1.7f7d1cp-20)
-/* Minimax coefficients of (e^r - 1 - r) / r^2, weighted by r, from the constant up; the error is
- * 2.4e-10 of r. benchmarks of docs/numerics.md say how they were made. */
+/* Minimax coefficients of (e^r - 1 - r) / r^2 from the constant up, by docs/minimax.py; the error is
+ * 2.4e-10 of r. */
 #define TAIL                                                                                       \
     {0.5,                                                                                          \
      0.16666666812375948,                                                                          \
