@@ -17,9 +17,10 @@ can beat the second limit: what stays in the smaller cache is read faster. One t
 L3 cache with other users falls short of it.
 
 A machine's speed wanders. So what limits a shape is measured again before and after each sample of
-it, and the mean of these two neighbours is divided by what the sample took: the share printed is
-the median of these ratios, other figures are medians too. All the machine's rates are also measured
-before the shapes and after them. Run it on an idle machine.
+it, and the mean of these two neighbours is divided by what the sample took. The share printed is
+the median of these ratios, other figures are medians too, all of samples whose neighbours agree
+within a tenth if there are any. All the machine's rates are measured before the shapes and after
+them too. Run it on an idle machine.
 
 Needs Linux and a C compiler that knows GCC's extensions (`CC`, or else cc).
 """
@@ -44,11 +45,11 @@ import rnn_core
 FMA, MEMORY = "FMA", "memory"
 FMA_ITERATIONS = 50_000
 READ_BYTES = 1 << 25
-LARGEST_CACHED = 1 << 23  # from an L3 cache, others evict parts of a larger buffer
 HUGE_PAGE = 1 << 21
 NUMPY_HUGE = 1 << 22  # NumPy asks for huge pages for arrays from this size on
 MACHINE_ROUNDS = 5
 SMALL_BATCH = 32
+STEADY = 0.1
 
 
 class Level(NamedTuple):
@@ -90,11 +91,16 @@ def cache_sizes(core):
 
 
 def levels(sizes):
-    found = [
-        Level(f"L{n}", size, size * 3 // 4 if n < 3 else min(size // 2, LARGEST_CACHED))
-        for n, size in sizes.items()
-    ]
-    return [*found, Level(MEMORY, float("inf"), 4 * max(sizes.values()))]
+    """Return the levels, smallest first.
+
+    Other users of an L3 cache evict parts of a buffer as large as it.
+    """
+    found = []
+    for number, size in sizes.items():
+        shared = number > 2
+        length = min(size // 2, 8 * found[-1].size) if shared else size * 3 // 4
+        found.append(Level(f"L{number}", size, length))
+    return [*found, Level(MEMORY, float("inf"), 4 * found[-1].size)]
 
 
 def on_huge_pages(size):
@@ -144,6 +150,27 @@ def smallest_level(shape, hierarchy):
     return next(level for level in hierarchy if kernel <= level.size)
 
 
+def steady(samples):
+    """Return the samples between whose neighbours the machine's speed hardly changed, or all."""
+
+    def change(before, after):
+        return max(abs(before[name] - after[name]) / after[name] for name in before)
+
+    return [each for each in samples if change(each[0], each[2]) < STEADY] or samples
+
+
+def middle(samples):
+    """Return the median microseconds, the limit's name and microseconds, and the median share."""
+    least = [
+        {name: (before[name] + after[name]) / 2 for name in before} for before, _, after in samples
+    ]
+    taken = [microseconds for _, microseconds, _ in samples]
+    medians = {name: statistics.median(times[name] for times in least) for name in least[0]}
+    limit = max(medians, key=medians.get)
+    shares = [max(times.values()) / spent for times, spent in zip(least, taken, strict=True)]
+    return statistics.median(taken), limit, medians[limit], statistics.median(shares)
+
+
 def measure_shape(shape, hierarchy, measured, rounds):
     """Return the row of a shape, and add to the rates what is measured beside it."""
     call = our_call(Problem(shape))
@@ -153,22 +180,18 @@ def measure_shape(shape, hierarchy, measured, rounds):
     def limits():
         return least_times(shape, level, measured(limited_by))
 
-    taken, least, shares = [], [limits()], []
+    samples, after = [], limits()
     for _ in range(rounds):
-        taken.append(sample(call))
-        least.append(limits())
-        both = statistics.mean(max(times.values()) for times in least[-2:])
-        shares.append(both / taken[-1])
-    medians = {name: statistics.median(times[name] for times in least) for name in least[0]}
-    limit = max(medians, key=medians.get)
-    microseconds = statistics.median(taken)
+        before, microseconds, after = after, sample(call), limits()
+        samples.append((before, microseconds, after))
+    microseconds, limit, least, share = middle(steady(samples))
     return {
         **shape._asdict(),
         "microseconds": microseconds,
         "gflops": 2 * operations(shape) / microseconds / 1e3,
-        "limit_microseconds": medians[limit],
+        "limit_microseconds": least,
         "limit": limit,
-        "share": statistics.median(shares),
+        "share": share,
     }
 
 

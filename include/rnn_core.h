@@ -36,10 +36,10 @@ typedef enum {
 typedef struct {
     rnn_core_cell cell;
     size_t features, units;
-    const float *kernel;           /* (features, gates * units) */
-    const float *recurrent_kernel; /* (units, gates * units) */
-    const float *bias;             /* (gates * units,), or NULL for zeros */
-    const float *recurrent_bias;   /* the same, RNN_CORE_GRU only */
+    const float *kernel;              /* (features, gates * units) */
+    const float *recurrent_kernel;    /* (units, gates * units) */
+    const float *bias;                /* (gates * units,), or NULL for zeros */
+    const float *recurrent_bias;      /* the same, RNN_CORE_GRU only */
     const char *activation;           /* a name, such as "relu"; NULL: "tanh" */
     const char *recurrent_activation; /* NULL: "sigmoid" */
 } rnn_core_config;
@@ -82,8 +82,8 @@ void rnn_core_step(rnn_core_stream *stream, const float *x, float *out);
 typedef struct {
     size_t batch, timesteps;
     const float *x;            /* IN (batch, timesteps, features) */
-    const unsigned char *mask; /* IN (batch, timesteps), or NULL: 0 leaves the row's states alone, and
-                                * gives the output before it again, zeros at the beginning */
+    const unsigned char *mask; /* IN (batch, timesteps), or NULL: 0 leaves the row's states alone,
+                                * and gives the output before it again, zeros at the beginning */
     float *h;                  /* INOUT (batch, units), or NULL for zeros, not returned */
     float *c;                  /* INOUT the same, of an LSTM */
     float *out;                /* OUT (batch, timesteps, units), or (batch, units) for the last */

@@ -55,7 +55,7 @@ typedef struct {
 
 static void run_relay(rnn_team *team, int rank, void *argument) {
     relay *r = argument;
-    const int size = rnn_team_size(team);
+    int size = rnn_team_size(team);
     atomic_store(&r->size, size);
     if (size != 1 && size != r->threads)
         fail("a team of another size", size);
@@ -65,7 +65,11 @@ static void run_relay(rnn_team *team, int rank, void *argument) {
             if (r->turn++ != round)
                 fail("out of turn", round);
         }
-        rnn_team_wait(team);
+        if (!rnn_team_wait(team, rank)) {
+            if (rank)
+                return;
+            team = NULL, size = 1;
+        }
     }
 }
 

@@ -223,7 +223,7 @@ def padded(outputs, counts, zero_output):
         if counted:
             last, position = outputs[position], position + 1
         result.append(last if counted or not zero_output else np.zeros_like(last))
-    return np.array(result, np.float32).reshape(len(counts), -1)
+    return np.array(result, np.float32).reshape(-1, outputs.shape[1])
 
 
 @settings(

@@ -1,4 +1,10 @@
 import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -58,3 +64,94 @@ def test_blas_gets_its_threads_back():
             assert all(get() == 1 for get, _ in pairs)
         assert all(get() == 1 for get, _ in pairs)
     assert [get() for get, _ in pairs] == before
+
+
+def layer_and_inputs(rng, units=96, batch=64):
+    layer = rc.LSTM(units, return_sequences=True)
+    x = rng.standard_normal((batch, 40, 8)).astype(np.float32)
+    rc.set_num_threads(1)
+    return layer, x, layer(x)
+
+
+def test_many_threads_at_one_layer(rng):
+    for units, batch in ((96, 64), (320, 1)):
+        layer, x, expected = layer_and_inputs(rng, units, batch)
+        rc.set_num_threads(2)
+        start = threading.Barrier(8)
+
+        def work(_, layer=layer, x=x, expected=expected, start=start):
+            start.wait(30)
+            return [np.array_equal(layer(x), expected) for _ in range(4)]
+
+        with ThreadPoolExecutor(8) as pool:
+            assert np.all(list(pool.map(work, range(8), timeout=60)))
+
+
+@pytest.mark.parametrize(("units", "batch"), [(96, 64), (320, 1)])
+def test_more_threads_than_cores(units, batch, rng):
+    layer, x, expected = layer_and_inputs(rng, units, batch)
+    for threads in (8, 3, 2, 8):
+        rc.set_num_threads(threads)
+        for _ in range(3):
+            assert np.array_equal(layer(x), expected)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_while_another_thread_is_inside_a_call(rng):
+    layer, x, expected = layer_and_inputs(rng, batch=256)
+    rc.set_num_threads(2)
+    ends = threading.Event()
+
+    def call_on():
+        while not ends.is_set():
+            layer(x)
+
+    caller = threading.Thread(target=call_on)
+    caller.start()
+    try:
+        for _ in range(8):
+            time.sleep(0.005)
+            child = os.fork()
+            if child == 0:
+                signal.alarm(30)
+                os._exit(0 if all(np.array_equal(layer(x), expected) for _ in range(2)) else 1)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    finally:
+        ends.set()
+        caller.join()
+
+
+COUNT_WORKERS = """
+import os, sys, threading
+import numpy as np
+import rnn_core as rc
+from rnn_core import _engine
+
+def threads():
+    return len(os.listdir("/proc/self/task"))
+
+layer, x = rc.LSTM(96), np.ones((64, 40, 8), np.float32)
+rc.set_num_threads(1)
+expected = layer(x)
+rc.set_num_threads(3)
+before = threads()
+
+def alone():
+    _engine.stay_alone()
+    global own
+    own = np.array_equal(layer(x), expected), threads() - before
+
+thread = threading.Thread(target=alone)
+thread.start()
+thread.join()
+print(own, (np.array_equal(layer(x), expected), threads() - before))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts threads in /proc")
+def test_a_thread_that_stays_alone():
+    command = [sys.executable, "-c", COUNT_WORKERS]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    # The first count has that thread itself; the second one is of the two that were hired.
+    assert run.stdout == "(True, 1) (True, 2)\n"

@@ -20,8 +20,8 @@
  * e_expf.c */
 #define LN2_HIGH R(0x1.62e4p-1)
 #define LN2_LOW R(0x1.7f7d1cp-20)
-/* Minimax coefficients of (e^r - 1 - r) / r^2 from the constant up, by docs/minimax.py; the error is
- * 2.4e-10 of r. */
+/* Minimax coefficients of (e^r - 1 - r) / r^2 from the constant up, by docs/minimax.py; the error
+ * is 2.4e-10 of r. */
 #define TAIL                                                                                       \
     {0.5,                                                                                          \
      0.16666666812375948,                                                                          \
@@ -142,12 +142,14 @@ static inline vec T(tanh_tail)(vec z) {
 #endif
 }
 
-/* (s - 2) / s with s = e^2|x| + 1, and near 0, where that cancels, a polynomial. */
+/* (s - 2) / s with s = e^2|x| + 1, and near 0, where that cancels, a polynomial. What s loses by a
+ * reduction with ln 2 in one part is lost in the quotient. */
 static inline T(ratio) T(tanh_ratio)(vec x) {
-    ivec n;
+    const real round = ROUND + EXPONENT_BIAS;
     vec y = T(at_most)(T(magnitude)(x), TANH_ONE), square = y * y;
-    vec p = T(near_expm1)(T(reduce)(y + y, EXPONENT_BIAS, &n));
-    vec power = T(power_of_two)(n);
+    vec shifted = y * R(2 * 1.4426950408889634) + round;
+    vec p = T(near_expm1)((y + y) - (shifted - round) * R(0.69314718055994531));
+    vec power = T(power_of_two)((ivec)shifted);
     vec sum = power * p + (power + R(1));
     vec near = T(tanh_tail)(square) * (square * y) + y;
     ivec small = y < R(0.625);

@@ -5,93 +5,121 @@
 
 enum { CANDIDATE = 2 }; /* gate of a GRU */
 
-/* A vector of one row's units; the values of gate k are k * gate further on. */
-typedef struct {
-    const rnn_packed *layer;
-    float *sum; /* INOUT x.W + b + h.U; the candidate's of RNN_GRU_AFTER is h.U + b alone ... */
-    const float *x_sum; /* IN ... and this is its x.W + b */
-    ptrdiff_t gate;
-    const float *h; /* IN */
-    float *next_h;  /* OUT */
-    float *c;       /* INOUT, RNN_LSTM only */
-    float *z, *rh;  /* OUT z and r * h in the first part of RNN_GRU_BEFORE, IN in the second */
-} unit_vector;
-
 typedef T(ratio) ratio;
-
-typedef void vector_gates(const unit_vector *u, const int fused);
 
 static inline ratio applied(rnn_row_function *function, vec x) {
     function(&x, LANES);
     return (ratio){x, T(broadcast)(1)};
 }
 
-INLINE ratio act(const unit_vector *u, const int fused, vec x) {
-    return fused ? T(tanh_ratio)(x) : applied(u->layer->activation, x);
+INLINE ratio act(const rnn_packed *layer, const int fused, vec x) {
+    return fused ? T(tanh_ratio)(x) : applied(layer->activation, x);
 }
 
-INLINE ratio rec(const unit_vector *u, const int fused, vec x) {
-    return fused ? T(sigmoid_ratio)(x) : applied(u->layer->recurrent_activation, x);
+INLINE ratio rec(const rnn_packed *layer, const int fused, vec x) {
+    return fused ? T(sigmoid_ratio)(x) : applied(layer->recurrent_activation, x);
 }
 
 INLINE vec times(ratio a, ratio b) { return a.over * b.over / (a.under * b.under); }
 
-INLINE vec sum_of(const unit_vector *u, int gate) { return T(load)(u->sum + gate * u->gate); }
-
-/* Keeps a ratio for the next pass, in place of two sums that are not needed any more. */
-INLINE void keep(const unit_vector *u, int over, int under, ratio value) {
-    T(store)(u->sum + over * u->gate, value.over);
-    T(store)(u->sum + under * u->gate, value.under);
-}
-
-INLINE ratio kept(const unit_vector *u, int over, int under) {
-    return (ratio){sum_of(u, over), sum_of(u, under)};
-}
+/* The gates, on vectors of units. sum[k] is x.W + b + h.U of gate k, but where the reset gate comes
+ * after the product the candidate's is h.U + b, and x_sum its x.W + b. What comes in two functions
+ * is done for all vectors at hand first: the chain from a sum to h is long. */
 
 /* h = act(z) */
-INLINE void simple_rnn(const unit_vector *u, const int fused) {
-    T(store)(u->next_h, T(value)(act(u, fused, sum_of(u, 0))));
+INLINE vec simple_rnn(const rnn_packed *layer, const int fused, vec sum) {
+    return T(value)(act(layer, fused, sum));
 }
 
-/* c = f c + i g */
-INLINE void lstm_c(const unit_vector *u, const int fused) {
-    ratio i = rec(u, fused, sum_of(u, 0)), f = rec(u, fused, sum_of(u, 1));
-    ratio g = act(u, fused, sum_of(u, 2)), o = rec(u, fused, sum_of(u, 3));
-    T(store)(u->c, T(value)(f) * T(load)(u->c) + times(i, g));
-    keep(u, 0, 1, o);
+/* c = f c + i g, and o for later */
+INLINE vec lstm_c(const rnn_packed *layer, const int fused, const vec *sum, vec c, ratio *o) {
+    ratio i = rec(layer, fused, sum[0]), f = rec(layer, fused, sum[1]);
+    ratio g = act(layer, fused, sum[2]);
+    *o = rec(layer, fused, sum[3]);
+    return T(value)(f) * c + times(i, g);
 }
 
 /* h = o act(c) */
-INLINE void lstm_h(const unit_vector *u, const int fused) {
-    T(store)(u->next_h, times(kept(u, 0, 1), act(u, fused, T(load)(u->c))));
+INLINE vec lstm_h(const rnn_packed *layer, const int fused, ratio o, vec c) {
+    return times(o, act(layer, fused, c));
 }
 
-/* h = z h + (1 - z) g with the candidate g */
-INLINE void blend(const unit_vector *u, ratio z, ratio g) {
-    vec over = z.over * T(load)(u->h) * g.under + (z.under - z.over) * g.over;
-    T(store)(u->next_h, over / (z.under * g.under));
+/* h = z h + (1 - z) g with g = act(sum) */
+INLINE vec gru_h(const rnn_packed *layer, const int fused, ratio z, vec sum, vec h) {
+    ratio g = act(layer, fused, sum);
+    vec from_h = z.over * h * g.under;
+    T(round)(&from_h);
+    return (from_h + (z.under - z.over) * g.over) / (z.under * g.under);
 }
 
-/* g = act(x.W + b + r (h.U + b)): what it acts on */
-INLINE void gru_after_r(const unit_vector *u, const int fused) {
-    ratio z = rec(u, fused, sum_of(u, 0)), r = rec(u, fused, sum_of(u, 1));
-    T(store)(u->sum + 2 * u->gate, T(load)(u->x_sum) + T(value)(r) * sum_of(u, 2));
-    keep(u, 0, 1, z);
+/* What the candidate acts on, x.W + b + r (h.U + b), and z for later */
+INLINE vec gru_after_r(const rnn_packed *layer, const int fused, const vec *sum, vec x_sum,
+                       ratio *z) {
+    *z = rec(layer, fused, sum[0]);
+    return x_sum + T(value)(rec(layer, fused, sum[1])) * sum[CANDIDATE];
 }
 
-INLINE void gru_after_h(const unit_vector *u, const int fused) {
-    blend(u, kept(u, 0, 1), act(u, fused, sum_of(u, 2)));
+/* Where a vector of one row's units lies; gate k is k * gate further on. */
+typedef struct {
+    const rnn_packed *layer;
+    float *sum;         /* INOUT */
+    const float *x_sum; /* IN */
+    ptrdiff_t gate;
+    const float *h; /* IN */
+    float *next_h;  /* OUT */
+    float *c;       /* INOUT, RNN_LSTM only */
+    float *z, *rh;  /* OUT z and r h in the first part of RNN_GRU_BEFORE, IN in the second */
+} unit_vector;
+
+typedef void vector_gates(const unit_vector *u, const int fused);
+
+INLINE vec sum_of(const unit_vector *u, int gate) { return T(load)(u->sum + gate * u->gate); }
+
+/* Keeps a ratio for the next pass, in place of the first two sums, which nobody needs any more. */
+INLINE void keep(const unit_vector *u, ratio value) {
+    T(store)(u->sum, value.over);
+    T(store)(u->sum + u->gate, value.under);
 }
 
-INLINE void gru_before_r(const unit_vector *u, const int fused) {
-    T(store)(u->z, T(value)(rec(u, fused, sum_of(u, 0))));
-    T(store)(u->rh, T(value)(rec(u, fused, sum_of(u, 1))) * T(load)(u->h));
+INLINE ratio kept(const unit_vector *u) { return (ratio){sum_of(u, 0), sum_of(u, 1)}; }
+
+INLINE void simple_rnn_pass(const unit_vector *u, const int fused) {
+    T(store)(u->next_h, simple_rnn(u->layer, fused, sum_of(u, 0)));
 }
 
-/* g = act(x.W + b + (r h).U) */
-INLINE void gru_before_h(const unit_vector *u, const int fused) {
+INLINE void lstm_c_pass(const unit_vector *u, const int fused) {
+    const vec sum[] = {sum_of(u, 0), sum_of(u, 1), sum_of(u, 2), sum_of(u, 3)};
+    ratio o;
+    T(store)(u->c, lstm_c(u->layer, fused, sum, T(load)(u->c), &o));
+    keep(u, o);
+}
+
+INLINE void lstm_h_pass(const unit_vector *u, const int fused) {
+    T(store)(u->next_h, lstm_h(u->layer, fused, kept(u), T(load)(u->c)));
+}
+
+INLINE void gru_after_r_pass(const unit_vector *u, const int fused) {
+    const vec sum[] = {sum_of(u, 0), sum_of(u, 1), sum_of(u, 2)};
+    ratio z;
+    vec acted_on = gru_after_r(u->layer, fused, sum, T(load)(u->x_sum), &z);
+    T(store)(u->sum + CANDIDATE * u->gate, acted_on);
+    keep(u, z);
+}
+
+INLINE void gru_after_h_pass(const unit_vector *u, const int fused) {
+    vec h = T(load)(u->h);
+    T(store)(u->next_h, gru_h(u->layer, fused, kept(u), sum_of(u, CANDIDATE), h));
+}
+
+/* z, and r h for the second product */
+INLINE void gru_before_r_pass(const unit_vector *u, const int fused) {
+    T(store)(u->z, T(value)(rec(u->layer, fused, sum_of(u, 0))));
+    T(store)(u->rh, T(value)(rec(u->layer, fused, sum_of(u, 1))) * T(load)(u->h));
+}
+
+INLINE void gru_before_h_pass(const unit_vector *u, const int fused) {
     ratio z = {T(load)(u->z), T(broadcast)(1)};
-    blend(u, z, act(u, fused, sum_of(u, 0)));
+    T(store)(u->next_h, gru_h(u->layer, fused, z, sum_of(u, 0), T(load)(u->h)));
 }
 
 /* A panel's sums for some rows of a step. */
@@ -130,8 +158,8 @@ INLINE void for_vectors(vector_gates *gates, const int fused, const rnn_tile *ti
 }
 
 #define GATES(name)                                                                                \
-    static void name##_fused(const rnn_tile *tile) { for_vectors(name, 1, tile); }                 \
-    static void name##_table(const rnn_tile *tile) { for_vectors(name, 0, tile); }
+    static void name##_fused(const rnn_tile *tile) { for_vectors(name##_pass, 1, tile); }          \
+    static void name##_table(const rnn_tile *tile) { for_vectors(name##_pass, 0, tile); }
 GATES(simple_rnn)
 GATES(lstm_c)
 GATES(lstm_h)
@@ -236,7 +264,7 @@ static void multiply_tile(const rnn_tile *tile, const rnn_part *part) {
              init, init_at, tile->sums, 0);
 }
 
-static void step_packed(const rnn_packed *layer, int index, const rnn_packed_step *s) {
+static void step_rows(const rnn_packed *layer, int index, const rnn_packed_step *s) {
     const rnn_part *part = &layer->part[index];
     tile_queue queue;
     begin_queue(&queue);
@@ -266,5 +294,3 @@ static void step_packed(const rnn_packed *layer, int index, const rnn_packed_ste
     if (queue.tiles)
         apply_gates(&queue, index);
 }
-
-static const rnn_packed_functions packed_functions = {LANES, step_packed, project_packed};

@@ -13,6 +13,7 @@
 #include "packed.h"
 #include "product.h"
 #include "fused.h"
+#include "row.h"
 #undef REAL_BITS
 #define REAL_BITS 64
 #include "vec.h"

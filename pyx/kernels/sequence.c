@@ -71,7 +71,7 @@ typedef struct {
 typedef struct {
     const block *block;
     rnn_team *team;
-    int leads;                                         /* does what is done once for all */
+    int rank;                                          /* 0 does what is done once for all */
     ptrdiff_t first[RNN_PARTS], last[RNN_PARTS];       /* panels */
     float *now[RNN_BLOCK_ROWS], *next[RNN_BLOCK_ROWS]; /* states of each row */
     row_pointers rows;
@@ -139,7 +139,27 @@ static float *gather(member *m, ptrdiff_t t, float *z) {
     return z + (k->z_rows ? rows->count * layer->z_size : 0);
 }
 
-static void advance(member *m, ptrdiff_t s) {
+/* A member's share of the panels of each part. */
+static void take_share(member *m, int rank, int size) {
+    const rnn_packed *layer = m->block->layer;
+    for (int part = 0; part < layer->parts; part++) {
+        const ptrdiff_t panels = layer->part[part].cut.count;
+        m->first[part] = panels * rank / size;
+        m->last[part] = panels * (rank + 1) / size;
+    }
+}
+
+/* Waits for the others; returns whether to go on. */
+static int meet(member *m) {
+    if (rnn_team_wait(m->team, m->rank))
+        return 1;
+    m->team = NULL;
+    take_share(m, 0, 1);
+    return m->rank == 0;
+}
+
+/* One step; returns whether to go on. */
+static int advance(member *m, ptrdiff_t s) {
     const block *k = m->block;
     const rnn_packed *layer = k->layer;
     row_pointers *rows = &m->rows;
@@ -161,8 +181,10 @@ static void advance(member *m, ptrdiff_t s) {
             .backwards = (s ^ k->turn) & 1,
         };
         layer->kernels->packed->step(layer, part, &step);
-        rnn_team_wait(m->team);
+        if (!meet(m))
+            return 0;
     }
+    return 1;
 }
 
 /* One state of the batch to a row of the block's, zeros beyond the units. */
@@ -214,9 +236,9 @@ static void run_steps(member *m) {
             project_chunk(m, start, end);
         for (ptrdiff_t s = start; s < end; s++) {
             z = gather(m, rnn_time(b, s), z);
-            if (m->rows.count)
-                advance(m, s);
-            if (b->sequences && m->leads)
+            if (m->rows.count && !advance(m, s))
+                return;
+            if (b->sequences && m->rank == 0)
                 emit(m, s);
         }
     }
@@ -224,22 +246,17 @@ static void run_steps(member *m) {
 
 static void run_member(rnn_team *team, int rank, void *argument) {
     const block *k = argument;
-    const int size = rnn_team_size(team);
     member m; /* large, and what it begins with is all set here */
     m.block = k;
     m.team = team;
-    m.leads = rank == 0;
-    for (int part = 0; part < k->layer->parts; part++) {
-        const ptrdiff_t panels = k->layer->part[part].cut.count;
-        m.first[part] = panels * rank / size;
-        m.last[part] = panels * (rank + 1) / size;
-    }
+    m.rank = rank;
+    take_share(&m, rank, rnn_team_size(team));
     for (ptrdiff_t i = 0; i < k->rows; i++) {
         m.now[i] = k->h + i * k->layer->row_size;
         m.next[i] = m.now[i] + k->rows * k->layer->row_size;
     }
     run_steps(&m);
-    if (m.leads)
+    if (m.rank == 0)
         store_rows(&m);
 }
 

@@ -14,12 +14,15 @@ enum {
     MAX_WORKERS = 255,
     SPINS = 4000, /* tens of microseconds */
     CLOSED = 1 << 30,
+    LOST = 2,
+    CROWDED_MICROSECONDS = 100000,
 };
 
 struct rnn_team {
     int size;
     atomic_int arrived;
     atomic_uint round;
+    atomic_uint last_round;
 };
 
 typedef enum { UNDECIDED, GO, GIVE_UP } decision;
@@ -39,6 +42,10 @@ static struct {
     atomic_int tickets; /* drawn, and CLOSED when no more are given */
     atomic_uint decided;
     atomic_uint finished;
+    /* How often the caller's thread has slept for a team that others keep off the cores, and until
+     * when it is therefore not tried again. */
+    int lost;
+    double crowded_until;
 } pool = {
     .busy = PTHREAD_MUTEX_INITIALIZER,
     .sleep = PTHREAD_MUTEX_INITIALIZER,
@@ -54,10 +61,17 @@ static inline void relax(void) {
 #endif
 }
 
-static void wait_while(atomic_uint *value, unsigned old) {
+static double microseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return 1e6 * (double)now.tv_sec + 1e-3 * (double)now.tv_nsec;
+}
+
+/* Returns whether it had to sleep. */
+static int wait_while(atomic_uint *value, unsigned old) {
     for (int spin = 0; spin < SPINS; spin++) {
         if (atomic_load_explicit(value, memory_order_acquire) != old)
-            return;
+            return 0;
         relax();
     }
     pthread_mutex_lock(&pool.sleep);
@@ -66,6 +80,7 @@ static void wait_while(atomic_uint *value, unsigned old) {
         pthread_cond_wait(&pool.changed, &pool.sleep);
     atomic_fetch_sub(&pool.sleepers, 1);
     pthread_mutex_unlock(&pool.sleep);
+    return 1;
 }
 
 /* Wakes those that wait for a value that has changed. */
@@ -79,17 +94,20 @@ static void announce(void) {
 
 int rnn_team_size(const rnn_team *team) { return team ? team->size : 1; }
 
-void rnn_team_wait(rnn_team *team) {
+int rnn_team_wait(rnn_team *team, int rank) {
     if (!team)
-        return;
+        return 1;
     const unsigned round = atomic_load_explicit(&team->round, memory_order_relaxed);
+    if (rank == 0 && pool.lost >= LOST)
+        atomic_store(&team->last_round, round);
     if (atomic_fetch_add(&team->arrived, 1) == team->size - 1) {
         atomic_store(&team->arrived, 0);
         atomic_store(&team->round, round + 1);
         announce();
-    } else {
-        wait_while(&team->round, round);
+    } else if (wait_while(&team->round, round) && rank == 0) {
+        pool.lost++;
     }
+    return atomic_load_explicit(&team->last_round, memory_order_relaxed) != round;
 }
 
 /* Returns a rank from 1, or 0 if there is no place left. */
@@ -164,6 +182,7 @@ static void open_job(int places, decision decided, rnn_team_work *work, void *ar
     pool.places = places;
     pool.team.size = places + 1;
     atomic_store(&pool.team.arrived, 0);
+    atomic_store(&pool.team.last_round, atomic_load(&pool.team.round) - 1);
     atomic_store(&pool.decided, decided);
     atomic_store(&pool.finished, 0);
     atomic_store(&pool.tickets, 0);
@@ -208,27 +227,27 @@ void rnn_share(int threads, int count, void (*work)(int i, int rank, void *argum
     pthread_mutex_unlock(&pool.busy);
 }
 
-static double microseconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return 1e6 * (double)now.tv_sec + 1e-3 * (double)now.tv_nsec;
-}
-
 void rnn_together(int threads, double alone, rnn_team_work *work, void *argument) {
     const double longest = 200, patience = alone / 2 < longest ? alone / 2 : longest;
     if (threads > 1 && pthread_mutex_trylock(&pool.busy) == 0) {
-        hire(threads - 1);
-        open_job(threads - 1, UNDECIDED, work, argument);
-        for (double end = microseconds() + patience;
-             atomic_load(&pool.tickets) < threads - 1 && microseconds() < end;)
-            relax();
-        const unsigned came = close_job();
-        const int complete = came == (unsigned)threads - 1;
-        atomic_store(&pool.decided, complete ? GO : GIVE_UP);
-        announce();
-        if (complete)
-            work(&pool.team, 0, argument);
-        wait_for(came);
+        const double begin = microseconds();
+        int complete = 0;
+        if (begin > pool.crowded_until) {
+            hire(threads - 1);
+            pool.lost = 0;
+            open_job(threads - 1, UNDECIDED, work, argument);
+            while (atomic_load(&pool.tickets) < threads - 1 && microseconds() < begin + patience)
+                relax();
+            const unsigned came = close_job();
+            complete = came == (unsigned)threads - 1;
+            atomic_store(&pool.decided, complete ? GO : GIVE_UP);
+            announce();
+            if (complete)
+                work(&pool.team, 0, argument);
+            wait_for(came);
+            if (pool.lost >= LOST)
+                pool.crowded_until = microseconds() + CROWDED_MICROSECONDS;
+        }
         pthread_mutex_unlock(&pool.busy);
         if (complete)
             return;

@@ -9,8 +9,9 @@ typedef struct rnn_team rnn_team;
 
 int rnn_team_size(const rnn_team *team);
 
-/* Returns when every member has called it. */
-void rnn_team_wait(rnn_team *team);
+/* Returns when every member has called it: non-zero, or 0 for all if other programs keep the
+ * members off the cores. Rank 0 then does the rest of the work alone, and the others return. */
+int rnn_team_wait(rnn_team *team, int rank);
 
 /* Nothing that the calling thread does is worth sharing from now on. */
 void rnn_stay_alone(void);

@@ -1,0 +1,123 @@
+/* A step of one row of a fused layer: from the registers that sums are in straight to the gates;
+ * included once per instruction set, after fused.h, whose formulas these are.
+ * SPDX-License-Identifier: MIT
+ */
+
+enum { ROW_VECTORS = RNN_STRIPS * 2 };
+
+/* sum[strip, vector] += a.B for some strips of a panel. */
+INLINE void add_product(const int strips, const int vectors, const rnn_matrix *matrix,
+                        const rnn_cut *cut, const rnn_panel *panel, const float *a, vec *sum) {
+    const ptrdiff_t depth = matrix->depth, width = vectors * LANES;
+    const float *b = matrix->strips + depth * cut->gates * panel->before;
+    vec partial[ROW_VECTORS]; /* not `sum`: the compiler keeps these in registers */
+    UNROLLED for (int j = 0; j < strips * vectors; j++) partial[j] = sum[j];
+    for (ptrdiff_t k = 0; k < depth; k++, b += width) {
+        const vec value = T(broadcast)(a[k]);
+        UNROLLED for (int j = 0; j < strips * vectors; j++) partial[j] +=
+            value * T(load)(b + j / vectors * depth * width + j % vectors * LANES);
+    }
+    UNROLLED for (int j = 0; j < strips * vectors; j++) sum[j] = partial[j];
+}
+
+/* sum = x.W + b, or the z row that has it. */
+INLINE void begin_sums(const int strips, const int vectors, const rnn_packed *layer,
+                       const rnn_panel *panel, const rnn_packed_step *s, vec *sum) {
+    const rnn_part *part = &layer->part[0];
+    const ptrdiff_t z_at = part->cut.gates * panel->before;
+    const float *from = (s->z ? s->z[0] : layer->bias) + z_at;
+    UNROLLED for (int j = 0; j < strips * vectors; j++) sum[j] = T(load)(from + j * LANES);
+    if (!s->z)
+        add_product(strips, vectors, &part->kernel, &part->cut, panel, s->x[0], sum);
+}
+
+INLINE void lstm_panel(const int vectors, const rnn_packed *layer, const rnn_panel *panel,
+                       const rnn_packed_step *s) {
+    const rnn_part *part = &layer->part[0];
+    float *c = s->c[0] + panel->before, *h = s->next_h[0] + panel->before;
+    vec sum[ROW_VECTORS], new_c[2];
+    ratio o[2];
+    begin_sums(4, vectors, layer, panel, s, sum);
+    add_product(4, vectors, &part->recurrent_kernel, &part->cut, panel, s->a[0], sum);
+    UNROLLED for (int v = 0; v < vectors; v++) {
+        const vec gates[] = {sum[v], sum[vectors + v], sum[2 * vectors + v], sum[3 * vectors + v]};
+        new_c[v] = lstm_c(layer, 1, gates, T(load)(c + v * LANES), &o[v]);
+        T(store)(c + v * LANES, new_c[v]);
+    }
+    UNROLLED for (int v = 0; v < vectors; v++)
+        T(store)(h + v * LANES, lstm_h(layer, 1, o[v], new_c[v]));
+}
+
+INLINE void gru_after_panel(const int vectors, const rnn_packed *layer, const rnn_panel *panel,
+                            const rnn_packed_step *s) {
+    const rnn_part *part = &layer->part[0];
+    const float *h = s->h[0] + panel->before, *bias = layer->recurrent_bias + panel->before;
+    float *next_h = s->next_h[0] + panel->before;
+    vec sum[ROW_VECTORS], x_sum[2], acted_on[2];
+    ratio z[2];
+    begin_sums(3, vectors, layer, panel, s, sum);
+    UNROLLED for (int v = 0; v < vectors; v++) {
+        x_sum[v] = sum[CANDIDATE * vectors + v];
+        sum[CANDIDATE * vectors + v] = T(load)(bias + v * LANES);
+    }
+    add_product(3, vectors, &part->recurrent_kernel, &part->cut, panel, s->a[0], sum);
+    UNROLLED for (int v = 0; v < vectors; v++) {
+        const vec gates[] = {sum[v], sum[vectors + v], sum[2 * vectors + v]};
+        acted_on[v] = gru_after_r(layer, 1, gates, x_sum[v], &z[v]);
+    }
+    UNROLLED for (int v = 0; v < vectors; v++)
+        T(store)(next_h + v * LANES, gru_h(layer, 1, z[v], acted_on[v], T(load)(h + v * LANES)));
+}
+
+INLINE void simple_rnn_panel(const int strips, const int vectors, const rnn_packed *layer,
+                             const rnn_panel *panel, const rnn_packed_step *s) {
+    const rnn_part *part = &layer->part[0];
+    vec sum[ROW_VECTORS];
+    begin_sums(strips, vectors, layer, panel, s, sum);
+    add_product(strips, vectors, &part->recurrent_kernel, &part->cut, panel, s->a[0], sum);
+    UNROLLED for (int j = 0; j < strips * vectors; j++)
+        T(store)(s->next_h[0] + panel->before + j * LANES, simple_rnn(layer, 1, sum[j]));
+}
+
+typedef void row_panel(const rnn_packed *layer, const rnn_panel *panel, const rnn_packed_step *s);
+
+#define PANEL(name, cell, ...)                                                                     \
+    static void name(const rnn_packed *layer, const rnn_panel *panel, const rnn_packed_step *s) {  \
+        cell##_panel(__VA_ARGS__, layer, panel, s);                                                \
+    }
+PANEL(lstm_panel_1, lstm, 1)
+PANEL(lstm_panel_2, lstm, 2)
+PANEL(gru_after_panel_1, gru_after, 1)
+PANEL(gru_after_panel_2, gru_after, 2)
+PANEL(simple_rnn_panel_1, simple_rnn, 1, 1)
+PANEL(simple_rnn_panel_2, simple_rnn, 1, 2)
+PANEL(simple_rnn_panel_4, simple_rnn, 2, 2)
+PANEL(simple_rnn_panel_6, simple_rnn, 3, 2)
+PANEL(simple_rnn_panel_8, simple_rnn, 4, 2)
+#undef PANEL
+
+/* By cell and vectors of a gate. */
+static row_panel *const row_panels[RNN_CELLS][ROW_VECTORS + 1] = {
+    [RNN_SIMPLE_RNN] = {NULL, simple_rnn_panel_1, simple_rnn_panel_2, NULL, simple_rnn_panel_4,
+                        NULL, simple_rnn_panel_6, NULL, simple_rnn_panel_8},
+    [RNN_LSTM] = {NULL, lstm_panel_1, lstm_panel_2},
+    [RNN_GRU_AFTER] = {NULL, gru_after_panel_1, gru_after_panel_2},
+};
+
+static void step_row(const rnn_packed *layer, const rnn_packed_step *s) {
+    for (ptrdiff_t i = s->first; i < s->last; i++) {
+        const ptrdiff_t turned = s->backwards ? s->first + s->last - 1 - i : i;
+        const rnn_panel *panel = &layer->part[0].cut.panels[turned];
+        const int vectors = panel->width > LANES ? 2 : 1;
+        row_panels[layer->cell][panel->blocks * vectors](layer, panel, s);
+    }
+}
+
+static void step_packed(const rnn_packed *layer, int part, const rnn_packed_step *s) {
+    if (s->rows == 1 && layer->fused && row_panels[layer->cell][1])
+        step_row(layer, s);
+    else
+        step_rows(layer, part, s);
+}
+
+static const rnn_packed_functions packed_functions = {LANES, step_packed, project_packed};
