@@ -251,6 +251,7 @@ def _info(options: argparse.Namespace) -> None:
     print(f"CPU: {_cpu_name()}, {_threads.available_cores()} cores for this process")
     print(f"ISA: {_engine.isa()} in use, {', '.join(_engine.available_isas())} available")
     print(f"threads: {rnn_core.get_num_threads()}")
+    importlib.import_module("scipy.linalg.cython_blas")
     for file in _threads.blas_files():
         get_config = _threads.blas_function(file, "get_config")
         owner = Path(file).name.split(".")[0]

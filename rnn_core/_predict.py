@@ -85,8 +85,9 @@ def predict(model: Model, x: Any, batch_size: int | None, progress: bool) -> Any
         return model(map_leaves(lambda leaf: leaf[start : start + batch_size], x))
 
     advance = _progress(progress, rows)
+    # The first batch may import a BLAS, whose threads are then known.
+    first = run(0)
     with _threads.one_blas_thread():
-        first = run(0)
         outputs = map_leaves(lambda y: np.empty((rows, *y.shape[1:]), y.dtype), first)
         for start, batch in zip(starts, _in_order(run, first, starts, threads), strict=True):
             for target, part in zip(flatten(outputs), flatten(batch), strict=True):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import importlib
 import os
 import sys
 import threading
@@ -18,7 +17,7 @@ from rnn_core import _engine
 _num_threads: int | None = None
 _lock = threading.Lock()
 _inside = 0
-_saved: list[int] = []
+_saved: list[tuple[Any, int]] = []
 
 _PREFIXES = ("scipy_openblas", "openblas")
 _SUFFIXES = ("", "64_")
@@ -94,8 +93,7 @@ def blas_function(file: str, name: str) -> Any:
 
 
 def blas_files() -> list[str]:
-    """Return the shared objects that bring SciPy's and NumPy's BLAS into this process."""
-    importlib.import_module("scipy.linalg.cython_blas")
+    """Return the shared objects that have brought SciPy's and NumPy's BLAS into this process."""
     names = (
         "scipy.linalg.cython_blas",
         "numpy._core._multiarray_umath",
@@ -105,13 +103,22 @@ def blas_files() -> list[str]:
     return [file for file in files if file]
 
 
-@lru_cache(maxsize=1)
-def _thread_functions() -> list[tuple[Any, Any]]:
+@lru_cache
+def _functions_of(files: tuple[str, ...]) -> list[tuple[Any, Any]]:
     pairs = [
         (blas_function(file, "get_num_threads"), blas_function(file, "set_num_threads"))
-        for file in blas_files()
+        for file in files
     ]
     return [pair for pair in pairs if None not in pair]
+
+
+def _thread_functions() -> list[tuple[Any, Any]]:
+    return _functions_of(tuple(blas_files()))
+
+
+def _restore() -> None:
+    for set_threads, threads in _saved:
+        set_threads(threads)
 
 
 def _after_fork() -> None:
@@ -120,8 +127,7 @@ def _after_fork() -> None:
     _lock = threading.Lock()
     if _inside:
         _inside = 0
-        for (_, set_threads), threads in zip(_thread_functions(), _saved, strict=True):
-            set_threads(threads)
+        _restore()
 
 
 if hasattr(os, "register_at_fork"):
@@ -136,11 +142,10 @@ def one_blas_thread() -> Iterator[None]:
     left alone.
     """
     global _inside, _saved
-    functions = _thread_functions()
     with _lock:
         if _inside == 0:
-            _saved = [get() for get, _ in functions]
-            for _, set_threads in functions:
+            _saved = [(set_threads, get()) for get, set_threads in _thread_functions()]
+            for set_threads, _ in _saved:
                 set_threads(1)
         _inside += 1
     try:
@@ -149,5 +154,4 @@ def one_blas_thread() -> Iterator[None]:
         with _lock:
             _inside -= 1
             if _inside == 0:
-                for (_, set_threads), threads in zip(functions, _saved, strict=True):
-                    set_threads(threads)
+                _restore()

@@ -96,6 +96,10 @@ def test_more_threads_than_cores(units, batch, rng):
             assert np.array_equal(layer(x), expected)
 
 
+def has_a_worker():
+    return sys.platform != "linux" or len(os.listdir("/proc/self/task")) > 1
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_fork_while_another_thread_is_inside_a_call(rng):
@@ -115,7 +119,8 @@ def test_a_fork_while_another_thread_is_inside_a_call(rng):
             child = os.fork()
             if child == 0:
                 signal.alarm(30)
-                os._exit(0 if all(np.array_equal(layer(x), expected) for _ in range(2)) else 1)
+                same = all(np.array_equal(layer(x), expected) for _ in range(2))
+                os._exit(0 if same and has_a_worker() else 1)
             assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     finally:
         ends.set()
