@@ -1,7 +1,8 @@
 """The coefficients TAIL of pyx/kernels/activations.h: needs mpmath.
 
-(e^r - 1 - r) / r^2 on |r| <= ln 2 / 2, the largest error weighted by r as small as can be: weighted
-least squares on Chebyshev nodes, the weights multiplied by the errors again and again (Lawson 1961).
+(e^r - 1 - r) / r^2 on |r| <= ln 2 / 2, the largest error weighted by r as small as can be:
+weighted least squares on Chebyshev nodes, the weights multiplied by the errors again and again
+(Lawson 1961).
 """
 
 import mpmath as mp
@@ -12,6 +13,7 @@ NODES = 600
 
 
 def tail(r):
+    """Return what the polynomial stands for."""
     return (mp.e**r - 1 - r) / r**2
 
 

@@ -219,6 +219,7 @@ class SimpleRNNCell(_KernelCell):
             a mask lasts for one sequence (Gal and Ghahramani 2016).
         seed: of the dropout.
         implementation: accepted, as in Keras; with 1 each gate has a dropout mask of its own.
+        backend: ``"packed"``, ``"blas"`` or ``"auto"``; None for what RNN_CORE_BACKEND says.
         kwargs: as for `Layer`.
 
     Weights: kernel ``(features, units)``, recurrent_kernel ``(units, units)``, bias ``(units,)``.

@@ -16,7 +16,7 @@ class _CellLayer(RNN):
     cell_class: ClassVar[type[Any]]
 
     def __init__(self, units: int, *args: Any, **kwargs: Any) -> None:
-        accepted = {*self.cell_class.config_keys, "implementation"}
+        accepted = {*self.cell_class.config_keys, "implementation", "backend"}
         cell_arguments = {
             key: kwargs.pop(key) for key in [*kwargs] if key in accepted or is_inert(key)
         }

@@ -128,7 +128,7 @@ def test_a_fork_while_another_thread_is_inside_a_call(rng):
 
 
 COUNT_WORKERS = """
-import os, sys, threading
+import os, threading, time
 import numpy as np
 import rnn_core as rc
 from rnn_core import _engine
@@ -150,6 +150,8 @@ def alone():
 thread = threading.Thread(target=alone)
 thread.start()
 thread.join()
+while threads() > before:
+    time.sleep(0.001)
 print(own, (np.array_equal(layer(x), expected), threads() - before))
 """
 

@@ -74,7 +74,8 @@ TILES(6)
 TILES(7)
 TILES(8)
 TILES(9)
-TILES(10) TILES(11) TILES(12)
+TILES(10)
+TILES(11) TILES(12)
 #endif
 
     static tile_product *const tiles[MAX_ROWS][RNN_STRIPS][2] = {

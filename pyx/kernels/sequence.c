@@ -330,9 +330,10 @@ static void divide(work *w, int threads) {
     const ptrdiff_t fitting = (rows + RNN_BLOCK_ROWS - 1) / RNN_BLOCK_ROWS;
     w->blocks = (int)((fitting + parts - 1) / parts * parts);
     w->block_rows = w->blocks ? (rows + w->blocks - 1) / w->blocks : 0;
-    for (int i = 0; i < w->count * w->blocks; i += w->blocks) {
+    for (int i = 0; i < w->count * w->blocks; i++) {
         block k = block_of(w, i);
-        size_t bytes = lay_out(&k, NULL);
+        /* A last block of fewer rows may take more: for more steps of a chunk. */
+        const size_t bytes = k.rows > 0 ? lay_out(&k, NULL) : 0;
         w->memory_bytes = w->memory_bytes > bytes ? w->memory_bytes : bytes;
     }
 }
