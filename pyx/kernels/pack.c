@@ -160,9 +160,9 @@ static rnn_packed lay_out(const rnn_kernels *kernels, const rnn_weights *w, aren
 }
 
 size_t rnn_packed_bytes(const rnn_kernels *kernels, const rnn_weights *weights) {
-    const ptrdiff_t most = PTRDIFF_MAX / 64;
+    const ptrdiff_t most_units = 1 << 24; /* whose recurrent kernel no machine holds */
     arena memory = {0};
-    if (weights->units > most || weights->features > most)
+    if (weights->units > most_units || weights->features > PTRDIFF_MAX / 64)
         return 0;
     take(&memory, 1, sizeof(rnn_packed));
     take(&memory, 1, sizeof(rnn_left));

@@ -13,7 +13,6 @@
 enum {
     MAX_WORKERS = 255,
     SPINS = 4000, /* tens of microseconds */
-    CLOSED = 1 << 30,
     LOST = 2,
     CROWDED_MICROSECONDS = 100000,
 };
@@ -33,13 +32,12 @@ static struct {
     pthread_cond_t changed;
     atomic_int sleepers;
     atomic_int workers;
-    /* The job: workers join by drawing a ticket. */
+    /* The job: workers join by taking a place, whose number is their rank. */
     rnn_team_work *work;
     void *argument;
     rnn_team team;
-    int places;
     atomic_uint job;
-    atomic_int tickets; /* drawn, and CLOSED when no more are given */
+    atomic_int places;
     atomic_uint decided;
     atomic_uint finished;
     /* How often the caller's thread has slept for a team that others keep off the cores, and until
@@ -50,7 +48,6 @@ static struct {
     .busy = PTHREAD_MUTEX_INITIALIZER,
     .sleep = PTHREAD_MUTEX_INITIALIZER,
     .changed = PTHREAD_COND_INITIALIZER,
-    .tickets = CLOSED,
 };
 
 static inline void relax(void) {
@@ -112,12 +109,10 @@ int rnn_team_wait(rnn_team *team, int rank) {
 
 /* Returns a rank from 1, or 0 if there is no place left. */
 static int join(void) {
-    int drawn = atomic_load(&pool.tickets);
-    do {
-        if (drawn & CLOSED || drawn >= pool.places)
-            return 0;
-    } while (!atomic_compare_exchange_weak(&pool.tickets, &drawn, drawn + 1));
-    return drawn + 1;
+    int left = atomic_load(&pool.places);
+    while (left > 0 && !atomic_compare_exchange_weak(&pool.places, &left, left - 1))
+        ;
+    return left;
 }
 
 static void *worker(void *unused) {
@@ -143,7 +138,7 @@ static void begin_anew(void) {
     pthread_mutex_init(&pool.sleep, NULL);
     pthread_cond_init(&pool.changed, NULL);
     atomic_store(&pool.sleepers, 0);
-    atomic_store(&pool.tickets, CLOSED);
+    atomic_store(&pool.places, 0);
     atomic_store(&pool.workers, 0);
 }
 
@@ -179,19 +174,20 @@ static void hire(int workers) {
 static void open_job(int places, decision decided, rnn_team_work *work, void *argument) {
     pool.work = work;
     pool.argument = argument;
-    pool.places = places;
     pool.team.size = places + 1;
     atomic_store(&pool.team.arrived, 0);
     atomic_store(&pool.team.last_round, atomic_load(&pool.team.round) - 1);
     atomic_store(&pool.decided, decided);
     atomic_store(&pool.finished, 0);
-    atomic_store(&pool.tickets, 0);
+    atomic_store(&pool.places, places);
     atomic_fetch_add(&pool.job, 1);
     announce();
 }
 
-/* Lets nobody else in, and returns how many came. */
-static unsigned close_job(void) { return (unsigned)atomic_fetch_or(&pool.tickets, CLOSED); }
+/* Lets nobody else in, and returns how many of `places` workers came. */
+static unsigned close_job(int places) {
+    return (unsigned)(places - atomic_exchange(&pool.places, 0));
+}
 
 static void wait_for(unsigned workers) {
     for (unsigned finished; (finished = atomic_load(&pool.finished)) != workers;)
@@ -223,7 +219,7 @@ void rnn_share(int threads, int count, void (*work)(int i, int rank, void *argum
     hire(threads - 1);
     open_job(threads - 1, GO, work_off, &shared);
     work_off(NULL, 0, &shared);
-    wait_for(close_job());
+    wait_for(close_job(threads - 1));
     pthread_mutex_unlock(&pool.busy);
 }
 
@@ -236,9 +232,9 @@ void rnn_together(int threads, double alone, rnn_team_work *work, void *argument
             hire(threads - 1);
             pool.lost = 0;
             open_job(threads - 1, UNDECIDED, work, argument);
-            while (atomic_load(&pool.tickets) < threads - 1 && microseconds() < begin + patience)
+            while (atomic_load(&pool.places) > 0 && microseconds() < begin + patience)
                 relax();
-            const unsigned came = close_job();
+            const unsigned came = close_job(threads - 1);
             complete = came == (unsigned)threads - 1;
             atomic_store(&pool.decided, complete ? GO : GIVE_UP);
             announce();
