@@ -2,6 +2,10 @@
  * something else has the core, and then sleeps.
  * SPDX-License-Identifier: MIT
  */
+#ifdef __linux__
+#define _GNU_SOURCE
+#include <sched.h>
+#endif
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -12,9 +16,10 @@
 
 enum {
     MAX_WORKERS = 255,
-    SPINS = 4000, /* tens of microseconds */
-    LOST = 2,
-    CROWDED_MICROSECONDS = 100000,
+    SPINS = 4000,       /* tens of microseconds */
+    LONG_SPINS = 80000, /* of who came too late: what it missed will soon be asked of it again */
+    MISSES = 2,
+    CROWDED_MICROSECONDS = 20000,
 };
 
 struct rnn_team {
@@ -40,10 +45,10 @@ static struct {
     atomic_int places;
     atomic_uint decided;
     atomic_uint finished;
-    /* How often the caller's thread has slept for a team that others keep off the cores, and until
-     * when it is therefore not tried again. */
-    int lost;
-    double crowded_until;
+    /* Microseconds that the caller's thread has slept for a team that others keep off the cores,
+     * how many are too many, and until when no team is tried again then. */
+    double lost, most_lost, crowded_until;
+    int missed; /* teams that have not come together, in a row */
 } pool = {
     .busy = PTHREAD_MUTEX_INITIALIZER,
     .sleep = PTHREAD_MUTEX_INITIALIZER,
@@ -64,20 +69,21 @@ static double microseconds(void) {
     return 1e6 * (double)now.tv_sec + 1e-3 * (double)now.tv_nsec;
 }
 
-/* Returns whether it had to sleep. */
-static int wait_while(atomic_uint *value, unsigned old) {
-    for (int spin = 0; spin < SPINS; spin++) {
+/* Returns the microseconds that it slept. */
+static double wait_while(atomic_uint *value, unsigned old, int spins) {
+    for (int spin = 0; spin < spins; spin++) {
         if (atomic_load_explicit(value, memory_order_acquire) != old)
             return 0;
         relax();
     }
+    const double begin = microseconds();
     pthread_mutex_lock(&pool.sleep);
     atomic_fetch_add(&pool.sleepers, 1);
     while (atomic_load(value) == old)
         pthread_cond_wait(&pool.changed, &pool.sleep);
     atomic_fetch_sub(&pool.sleepers, 1);
     pthread_mutex_unlock(&pool.sleep);
-    return 1;
+    return microseconds() - begin;
 }
 
 /* Wakes those that wait for a value that has changed. */
@@ -95,14 +101,16 @@ int rnn_team_wait(rnn_team *team, int rank) {
     if (!team)
         return 1;
     const unsigned round = atomic_load_explicit(&team->round, memory_order_relaxed);
-    if (rank == 0 && pool.lost >= LOST)
+    if (rank == 0 && pool.lost > pool.most_lost)
         atomic_store(&team->last_round, round);
     if (atomic_fetch_add(&team->arrived, 1) == team->size - 1) {
         atomic_store(&team->arrived, 0);
         atomic_store(&team->round, round + 1);
         announce();
-    } else if (wait_while(&team->round, round) && rank == 0) {
-        pool.lost++;
+    } else {
+        const double slept = wait_while(&team->round, round, SPINS);
+        if (rank == 0)
+            pool.lost += slept;
     }
     return atomic_load_explicit(&team->last_round, memory_order_relaxed) != round;
 }
@@ -115,15 +123,40 @@ static int join(void) {
     return left;
 }
 
+/* A worker that wakes on the caller's core takes turns with it until the system notices that
+ * another core is idle: it goes there by itself, and may leave again. */
+#ifdef __linux__
+static atomic_int callers_core;
+
+static void mark_core(void) { atomic_store(&callers_core, sched_getcpu()); }
+
+static void step_aside(void) {
+    cpu_set_t all, others;
+    const int core = sched_getcpu();
+    if (core != atomic_load(&callers_core) || sched_getaffinity(0, sizeof all, &all))
+        return;
+    others = all;
+    CPU_CLR(core, &others);
+    if (CPU_COUNT(&others) && !sched_setaffinity(0, sizeof others, &others))
+        sched_setaffinity(0, sizeof all, &all);
+}
+#else
+static void mark_core(void) {}
+static void step_aside(void) {}
+#endif
+
 static void *worker(void *unused) {
     (void)unused;
-    for (unsigned seen = 0;;) {
-        wait_while(&pool.job, seen);
+    unsigned seen = 0;
+    for (int spins = SPINS;;) {
+        wait_while(&pool.job, seen, spins);
         seen = atomic_load(&pool.job);
+        step_aside();
         const int rank = join();
+        spins = rank ? SPINS : LONG_SPINS;
         if (!rank)
             continue;
-        wait_while(&pool.decided, UNDECIDED);
+        wait_while(&pool.decided, UNDECIDED, SPINS);
         if (atomic_load(&pool.decided) == GO)
             pool.work(&pool.team, rank, pool.argument);
         atomic_fetch_add(&pool.finished, 1);
@@ -179,6 +212,7 @@ static void open_job(int places, decision decided, rnn_team_work *work, void *ar
     atomic_store(&pool.team.last_round, atomic_load(&pool.team.round) - 1);
     atomic_store(&pool.decided, decided);
     atomic_store(&pool.finished, 0);
+    mark_core();
     atomic_store(&pool.places, places);
     atomic_fetch_add(&pool.job, 1);
     announce();
@@ -191,7 +225,7 @@ static unsigned close_job(int places) {
 
 static void wait_for(unsigned workers) {
     for (unsigned finished; (finished = atomic_load(&pool.finished)) != workers;)
-        wait_while(&pool.finished, finished);
+        wait_while(&pool.finished, finished, SPINS);
 }
 
 typedef struct {
@@ -224,13 +258,15 @@ void rnn_share(int threads, int count, void (*work)(int i, int rank, void *argum
 }
 
 void rnn_together(int threads, double alone, rnn_team_work *work, void *argument) {
-    const double longest = 200, patience = alone / 2 < longest ? alone / 2 : longest;
+    /* What a sleeper takes to come, and a part of what it might save. */
+    const double patience = 60 + alone / 8;
     if (threads > 1 && pthread_mutex_trylock(&pool.busy) == 0) {
         const double begin = microseconds();
         int complete = 0;
         if (begin > pool.crowded_until) {
             hire(threads - 1);
             pool.lost = 0;
+            pool.most_lost = patience;
             open_job(threads - 1, UNDECIDED, work, argument);
             while (atomic_load(&pool.places) > 0 && microseconds() < begin + patience)
                 relax();
@@ -241,7 +277,8 @@ void rnn_together(int threads, double alone, rnn_team_work *work, void *argument
             if (complete)
                 work(&pool.team, 0, argument);
             wait_for(came);
-            if (pool.lost >= LOST)
+            pool.missed = complete ? 0 : pool.missed + 1;
+            if (pool.missed >= MISSES || pool.lost > pool.most_lost)
                 pool.crowded_until = microseconds() + CROWDED_MICROSECONDS;
         }
         pthread_mutex_unlock(&pool.busy);
