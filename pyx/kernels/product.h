@@ -75,13 +75,14 @@ TILES(7)
 TILES(8)
 TILES(9)
 TILES(10)
-TILES(11) TILES(12)
+TILES(11)
+TILES(12)
 #endif
 
-    static tile_product *const tiles[MAX_ROWS][RNN_STRIPS][2] = {
-        NAMES(1), NAMES(2), NAMES(3), NAMES(4),  NAMES(5),  NAMES(6),
+static tile_product *const tiles[MAX_ROWS][RNN_STRIPS][2] = {
+    NAMES(1), NAMES(2), NAMES(3), NAMES(4),  NAMES(5),  NAMES(6),
 #if ACCUMULATORS >= 24
-        NAMES(7), NAMES(8), NAMES(9), NAMES(10), NAMES(11), NAMES(12),
+    NAMES(7), NAMES(8), NAMES(9), NAMES(10), NAMES(11), NAMES(12),
 #endif
 };
 
