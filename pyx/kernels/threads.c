@@ -4,9 +4,9 @@
  */
 #ifdef __linux__
 #define _GNU_SOURCE
-#include <sched.h>
 #endif
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -19,7 +19,7 @@ enum {
     SPINS = 4000,       /* tens of microseconds */
     LONG_SPINS = 80000, /* of who came too late: what it missed will soon be asked of it again */
     MISSES = 2,
-    CROWDED_MICROSECONDS = 20000,
+    CROWDED_MICROSECONDS = 5000,
 };
 
 struct rnn_team {
@@ -86,13 +86,14 @@ static double wait_while(atomic_uint *value, unsigned old, int spins) {
     return microseconds() - begin;
 }
 
-/* Wakes those that wait for a value that has changed. */
-static void announce(void) {
-    if (atomic_load(&pool.sleepers)) {
-        pthread_mutex_lock(&pool.sleep);
-        pthread_cond_broadcast(&pool.changed);
-        pthread_mutex_unlock(&pool.sleep);
-    }
+/* Wakes those that wait for a value that has changed; returns whether there were any. */
+static int announce(void) {
+    if (!atomic_load(&pool.sleepers))
+        return 0;
+    pthread_mutex_lock(&pool.sleep);
+    pthread_cond_broadcast(&pool.changed);
+    pthread_mutex_unlock(&pool.sleep);
+    return 1;
 }
 
 int rnn_team_size(const rnn_team *team) { return team ? team->size : 1; }
@@ -215,7 +216,9 @@ static void open_job(int places, decision decided, rnn_team_work *work, void *ar
     mark_core();
     atomic_store(&pool.places, places);
     atomic_fetch_add(&pool.job, 1);
-    announce();
+    /* One that has woken on this core can step aside at once. */
+    if (announce())
+        sched_yield();
 }
 
 /* Lets nobody else in, and returns how many of `places` workers came. */
@@ -266,7 +269,7 @@ void rnn_together(int threads, double alone, rnn_team_work *work, void *argument
         if (begin > pool.crowded_until) {
             hire(threads - 1);
             pool.lost = 0;
-            pool.most_lost = patience;
+            pool.most_lost = 60 + alone / 2;
             open_job(threads - 1, UNDECIDED, work, argument);
             while (atomic_load(&pool.places) > 0 && microseconds() < begin + patience)
                 relax();
