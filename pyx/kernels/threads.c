@@ -1,5 +1,5 @@
-/* A pool of threads. Who waits spins for a while, for what it waits for is microseconds away or
- * something else has the core, and then sleeps.
+/* A pool of threads. Who waits spins for a while, for what it waits for is microseconds away; if
+ * not, something else has a core: within a job it lets others on this one, and then it sleeps.
  * SPDX-License-Identifier: MIT
  */
 #ifdef __linux__
@@ -19,6 +19,7 @@ enum {
     SPINS = 4000,       /* tens of microseconds */
     LONG_SPINS = 80000, /* of who came too late: what it missed will soon be asked of it again */
     MISSES = 2,
+    YIELD_MICROSECONDS = 400,
     CROWDED_MICROSECONDS = 5000,
 };
 
@@ -45,7 +46,7 @@ static struct {
     atomic_int places;
     atomic_uint decided;
     atomic_uint finished;
-    /* Microseconds that the caller's thread has slept for a team that others keep off the cores,
+    /* Microseconds that the caller's thread has lost to a team that others keep off the cores,
      * how many are too many, and until when no team is tried again then. */
     double lost, most_lost, crowded_until;
     int missed; /* teams that have not come together, in a row */
@@ -69,20 +70,36 @@ static double microseconds(void) {
     return 1e6 * (double)now.tv_sec + 1e-3 * (double)now.tv_nsec;
 }
 
-/* Returns the microseconds that it slept. */
-static double wait_while(atomic_uint *value, unsigned old, int spins) {
-    for (int spin = 0; spin < spins; spin++) {
-        if (atomic_load_explicit(value, memory_order_acquire) != old)
-            return 0;
+/* Whether the value has changed by the end of some spins. */
+static int spin_while(atomic_uint *value, unsigned old, int spins) {
+    for (; spins && atomic_load_explicit(value, memory_order_acquire) == old; spins--)
         relax();
-    }
-    const double begin = microseconds();
+    return spins;
+}
+
+static void sleep_while(atomic_uint *value, unsigned old) {
     pthread_mutex_lock(&pool.sleep);
     atomic_fetch_add(&pool.sleepers, 1);
     while (atomic_load(value) == old)
         pthread_cond_wait(&pool.changed, &pool.sleep);
     atomic_fetch_sub(&pool.sleepers, 1);
     pthread_mutex_unlock(&pool.sleep);
+}
+
+/* Within a job. Whom a sleeper waits for will itself have to wait until the sleeper has woken, and
+ * so on from step to step: so it sleeps only where that is long. Returns the microseconds for which
+ * it did not spin. */
+static double wait_while(atomic_uint *value, unsigned old) {
+    if (spin_while(value, old, SPINS))
+        return 0;
+    const double begin = microseconds();
+    double waited = 0;
+    for (; waited < YIELD_MICROSECONDS; waited = microseconds() - begin) {
+        sched_yield();
+        if (spin_while(value, old, SPINS / 50))
+            return waited;
+    }
+    sleep_while(value, old);
     return microseconds() - begin;
 }
 
@@ -109,9 +126,9 @@ int rnn_team_wait(rnn_team *team, int rank) {
         atomic_store(&team->round, round + 1);
         announce();
     } else {
-        const double slept = wait_while(&team->round, round, SPINS);
+        const double lost = wait_while(&team->round, round);
         if (rank == 0)
-            pool.lost += slept;
+            pool.lost += lost;
     }
     return atomic_load_explicit(&team->last_round, memory_order_relaxed) != round;
 }
@@ -150,14 +167,15 @@ static void *worker(void *unused) {
     (void)unused;
     unsigned seen = 0;
     for (int spins = SPINS;;) {
-        wait_while(&pool.job, seen, spins);
+        if (!spin_while(&pool.job, seen, spins))
+            sleep_while(&pool.job, seen);
         seen = atomic_load(&pool.job);
         step_aside();
         const int rank = join();
         spins = rank ? SPINS : LONG_SPINS;
         if (!rank)
             continue;
-        wait_while(&pool.decided, UNDECIDED, SPINS);
+        wait_while(&pool.decided, UNDECIDED);
         if (atomic_load(&pool.decided) == GO)
             pool.work(&pool.team, rank, pool.argument);
         atomic_fetch_add(&pool.finished, 1);
@@ -228,7 +246,7 @@ static unsigned close_job(int places) {
 
 static void wait_for(unsigned workers) {
     for (unsigned finished; (finished = atomic_load(&pool.finished)) != workers;)
-        wait_while(&pool.finished, finished, SPINS);
+        wait_while(&pool.finished, finished);
 }
 
 typedef struct {
