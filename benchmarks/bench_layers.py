@@ -7,16 +7,18 @@ medians of interleaved rounds, and how many times faster rnn_core is than the be
 is not installed is left out. Every engine's output is first compared with rnn_core's. Where a peer
 can be called in several ways, a short trial chooses the fastest.
 
-Each number of threads has a process of its own, on as many cores. Idle pools of threads that still
-spin would take cores from the next engine: ONNX Runtime's and OpenBLAS's spin for 2 ms only, which
-costs them nothing (not to spin at all would), and with several threads a pause of 20 ms, in which
-the others' stop too, comes before each sample. A sample is 2 ms or a call, after 5 ms or a call of
-warm-up. Run it on an idle machine.
+Each engine has a process of its own, for each number of threads, on as many cores; in each round
+every engine has its turn while the others wait. Idle pools of threads that still spin would take
+cores from the next engine: ONNX Runtime's and OpenBLAS's spin for 2 ms only, which costs them
+nothing (not to spin at all would), and with several threads a pause of 20 ms, in which the others'
+stop too, comes before each sample. A sample is 2 ms or a call, after 5 ms or a call of warm-up. Run
+it on an idle machine.
 """
 
 import argparse
 import json
 import math
+import multiprocessing
 import os
 import platform
 import re
@@ -69,18 +71,13 @@ def shapes(threads, pattern):
 # Measuring
 
 
-def our_call(problem):
+def our_calls(problem, threads):
+    rnn_core.set_num_threads(threads)
     layer = LAYERS[problem.shape.cell](problem.shape.units, return_sequences=True)
     x = np.ascontiguousarray(problem.inputs.swapaxes(0, 1))
     layer.build(x.shape)
     layer.set_weights(problem.weights)
-    return lambda: layer(x)
-
-
-def check(name, output, expected):
-    difference = np.abs(np.asarray(output).reshape(expected.shape) - expected).max()
-    if not difference <= TOLERANCE:
-        raise ValueError(f"{name} differs from {OURS} by {difference:g}")
+    return {"layer": lambda: layer(x)}
 
 
 def sample(call):
@@ -96,45 +93,80 @@ def sample(call):
     return (time.perf_counter_ns() - start) / repetitions / 1e3
 
 
-def medians(calls, rounds, threads):
-    """Return the median microseconds of each call; in each round every call has its turn."""
-    samples = {key: [] for key in calls}
-    keys = list(calls)
+def serve(name, threads, pipe):
+    """Answer with the outputs of a shape, by way of calling it, or with a sample of a way."""
+    make_calls = our_calls if name == OURS else peers.PEERS[name][0]
+    while True:
+        try:
+            question = pipe.recv()
+        except EOFError:
+            return
+        if isinstance(question, Shape):
+            problem = Problem(question)  # whose arrays some calls read in place
+            calls = make_calls(problem, threads)
+            pipe.send({way: np.asarray(call()) for way, call in calls.items()})
+        else:
+            pipe.send(sample(calls[question]))
+
+
+class Engine:
+    """One engine in a process of its own."""
+
+    def __init__(self, name, threads):
+        self.name, self.threads = name, threads
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        context.Process(target=serve, args=(name, threads, theirs), daemon=True).start()
+
+    def ask(self, question):
+        self.pipe.send(question)
+        return self.pipe.recv()
+
+    def sample(self, way):
+        if self.threads > 1:
+            time.sleep(PAUSE_SECONDS)
+        return self.ask(way)
+
+    def prepare(self, shape):
+        """Set the shape and the way of calling that a short trial finds fastest; return its name
+        and outputs ``(timesteps, batch, units)``.
+        """
+        outputs = self.ask(shape)
+        if self.name == OURS:
+            outputs = {way: output.swapaxes(0, 1) for way, output in outputs.items()}
+        trial = dict.fromkeys(outputs, 0.0)
+        if len(outputs) > 1:
+            taken = [{way: self.sample(way) for way in outputs} for _ in range(TRIAL_ROUNDS)]
+            trial = {way: statistics.median(turn[way] for turn in taken) for way in outputs}
+        way = min(trial, key=trial.get)
+        return way, outputs[way]
+
+
+def check(name, output, expected):
+    difference = np.abs(output.reshape(expected.shape) - expected).max()
+    if not difference <= TOLERANCE:
+        raise ValueError(f"{name} differs from {OURS} by {difference:g}")
+
+
+def measure_shape(shape, engines, threads, rounds):
+    ways = {}
+    for engine in engines:
+        ways[engine], output = engine.prepare(shape)
+        if engine is engines[0]:
+            expected = output
+        check(f"{shape}: {engine.name} ({ways[engine]})", output, expected)
+    samples = {engine: [] for engine in engines}
     for turn in range(rounds):
-        first = turn % len(keys)
-        for key in keys[first:] + keys[:first]:
-            if threads > 1:
-                time.sleep(PAUSE_SECONDS)
-            samples[key].append(sample(calls[key]))
-    return {key: statistics.median(taken) for key, taken in samples.items()}
-
-
-def fastest(ways, threads):
-    """Return the name of the way of calling an engine that a short trial finds fastest."""
-    if len(ways) == 1:
-        return next(iter(ways))
-    trial = medians(ways, TRIAL_ROUNDS, threads)
-    return min(trial, key=trial.get)
-
-
-def measure_shape(shape, makers, threads, rounds):
-    problem = Problem(shape)
-    calls = {OURS: our_call(problem)}
-    expected = calls[OURS]().swapaxes(0, 1)
-    chosen = {}
-    for name, make_calls in makers.items():
-        ways = make_calls(problem, threads)
-        for way, call in ways.items():
-            check(f"{shape}: {name} ({way})", call(), expected)
-        chosen[name] = fastest(ways, threads)
-        calls[name] = ways[chosen[name]]
-    taken = medians(calls, rounds, threads)
-    best = min(makers, key=taken.get)
+        first = turn % len(engines)
+        for engine in engines[first:] + engines[:first]:
+            samples[engine].append(engine.sample(ways[engine]))
+    taken = {engine.name: statistics.median(samples[engine]) for engine in engines}
+    best = min((engine.name for engine in engines[1:]), key=taken.get)
     return {
         **shape._asdict(),
         "threads": threads,
         "microseconds": taken,
-        "ways": chosen,
+        "ways": {engine.name: way for engine, way in ways.items()},
         "best_peer": best,
         "ratio": taken[best] / taken[OURS],
     }
@@ -142,14 +174,13 @@ def measure_shape(shape, makers, threads, rounds):
 
 def measure(threads, rounds, pattern):
     """Measure in this process, printing each row as it comes; return the rows."""
-    rnn_core.set_num_threads(threads)
-    makers = peers.installed()
-    names = [OURS, *makers]
+    names = [OURS, *peers.installed()]
+    engines = [Engine(name, threads) for name in names]
     print(f"{threads} {'thread' if threads == 1 else 'threads'}, microseconds per call")
     print(f"{'batch·steps·units':18}", *(f"{name:>12}" for name in names), "  best peer     ratio")
     rows = []
     for shape in shapes(threads, pattern):
-        rows.append(row := measure_shape(shape, makers, threads, rounds))
+        rows.append(row := measure_shape(shape, engines, threads, rounds))
         times = (f"{row['microseconds'][name]:12,.1f}" for name in names)
         print(f"{shape!s:18}", *times, f"  {row['best_peer']:12} {row['ratio']:6.2f}", flush=True)
     ratios = [row["ratio"] for row in rows]
