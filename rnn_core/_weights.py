@@ -23,6 +23,23 @@ class Weight:
     trainable: bool
     owner: Weighted
 
+    def fill(self, values: Array) -> None:
+        """Copy values into the array, so that whoever holds it has them."""
+        if self.value.flags.writeable:
+            self.value[...] = values
+        else:
+            self.adopt(values.copy())
+
+    def adopt(self, array: Array) -> None:
+        """Take an array in place of the owner's, which may be large; nobody else may hold it."""
+        names = [name for name, value in vars(self.owner).items() if value is self.value]
+        # A class of the user's may hold its weights in other ways too.
+        if not names or not type(self.owner).__module__.startswith("rnn_core."):
+            self.value[...] = array
+            return
+        self.value = array
+        vars(self.owner).update(dict.fromkeys(names, array))
+
 
 def _unique(weights: Iterable[Weight]) -> list[Weight]:
     """Return each weight once: a layer may be part of several."""
@@ -192,8 +209,10 @@ class Weighted:
         """
         self._assign_weights(self._walk_weights(), list(weights))
 
-    def _assign_weights(self, targets: list[Weight], values: list[Any]) -> None:
-        """Copy `values` into `targets`, all or none; see `set_weights`."""
+    def _assign_weights(
+        self, targets: list[Weight], values: list[Any], adopt: bool = False
+    ) -> None:
+        """Copy `values` into `targets`, all or none; or have them adopted, where that can be."""
         if len(values) != len(targets):
             raise ValueError(f"{self.name}: {len(values)} weights, expected {len(targets)}")
         arrays = [
@@ -207,7 +226,10 @@ class Weighted:
                     f"expected {weight.value.shape}"
                 )
         for weight, array in zip(targets, arrays, strict=True):
-            weight.value[...] = array
+            if adopt and array.flags.c_contiguous and array.flags.aligned:
+                weight.adopt(array)
+            else:
+                weight.fill(array)
             weight.owner._weights_changed()
 
     def _weights_changed(self) -> None:

@@ -206,19 +206,15 @@ def test_flipped_bytes_in_hdf5(tmp_path):
     assert run.returncode == 0, run.stderr
 
 
-@pytest.mark.parametrize("size", [0, 1, 15, 2**40, 2**64 - 1])
-def test_broken_heaps_do_not_trap_hdf5(tmp_path, size):
-    """Sizes too small for the space left, and too large for an object."""
+@pytest.mark.parametrize("size", [2**20, 2**40, 2**64 - 1])
+def test_a_string_larger_than_the_file(tmp_path, size):
     content = SMALL[".h5"].read_bytes()
     path = tmp_path / "model.h5"
     position = content.index(b"GCOL") + 16
-    while content[position] and size <= 15:
-        length = int.from_bytes(content[position + 8 : position + 16], "little")
-        position += 16 + (length + 7) // 8 * 8
     path.write_bytes(
         content[: position + 8] + size.to_bytes(8, "little") + content[position + 16 :]
     )
-    with pytest.raises(ValueError, match="a global heap, where HDF5 keeps strings, is broken"):
+    with pytest.raises(ValueError, match=f"{size} bytes at"):
         rc.load(path)
 
 

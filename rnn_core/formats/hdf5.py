@@ -2,133 +2,130 @@
 
 from __future__ import annotations
 
-import io
 import math
 import mmap
 import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rnn_core._typing import Array
+from rnn_core.formats.hdf5_objects import SIGNATURE as SIGNATURE
+from rnn_core.formats.hdf5_objects import (
+    UNDEFINED,
+    Attribute,
+    Dataset,
+    File,
+    Group,
+    tree_leaves,
+)
 
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
-
-# A global heap collection, version 1.
-_HEAP = b"GCOL\x01\0\0\0"
-
-# What an attribute can take in its object's header; Keras splits longer lists.
-_ATTRIBUTE_BYTES = 64 << 10
-
-
-def check_heaps(content: Any) -> None:
-    """Raise ValueError if a global heap is broken, on which HDF5 can loop for ever.
-
-    Args:
-        content: the file, as bytes or a memory map.
-
-    A collection is a header of 16 bytes and objects, each with a header of 16 and a length that is
-    filled up to 8; object 0 is the space left, its own header in its length (HDF5 File Format
-    Specification 3.0, III.E).
-    """
-    start = content.find(_HEAP)
-    while start >= 0:
-        position, end = start + 16, len(content)
-        if position <= end:
-            end = min(end, start + int.from_bytes(content[start + 8 : position], "little"))
-        while position + 16 <= end:
-            index, length = struct.unpack_from("<H6xQ", content, position)
-            position += 16 + (length + 7 & ~7) if index else length
-            if not index and length < 16:
-                position = end + 1
-        if position > end:
-            raise ValueError("a global heap, where HDF5 keeps strings, is broken")
-        start = content.find(_HEAP, start + 16)
-
-
-def _check_source(source: Any) -> None:
-    if isinstance(source, io.BytesIO):
-        check_heaps(source.getvalue())
-        return
-    with (
-        open(source, "rb") as file,
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
-    ):
-        check_heaps(content)
+# What reading a damaged file can raise on its way.
+_DAMAGED = (struct.error, zlib.error, LookupError, ArithmeticError, UnicodeError)
+# Groups within groups.
+_DEPTH = 64
+_DEFLATE, _SHUFFLE, _FLETCHER32 = 1, 2, 3
 
 
 @contextmanager
-def open_file(source: Any, what: str) -> Iterator[Any]:
-    """Open an HDF5 file for reading.
+def open_file(source: Any, what: str) -> Iterator[Group]:
+    """Open an HDF5 file and yield its root.
 
     Args:
-        source: a path, or a `io.BytesIO`.
+        source: a path, or the file's bytes.
         what: named in errors.
 
     Raises:
-        ImportError: h5py is not installed.
         ValueError: the file is truncated or corrupt, also where that shows within the context.
     """
     try:
-        import h5py
-    except ImportError:
-        raise ImportError(f"{what} needs h5py: pip install 'rnn_core[keras]'") from None
-    try:
-        _check_source(source)
+        if isinstance(source, Path):
+            with open(source, "rb") as file:
+                # Freed when nothing refers to it any more, such as an error's frames.
+                content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            yield File(content).root()
+        else:
+            yield File(source).root()
+    except _DAMAGED as error:
+        raise ValueError(f"{what} is truncated or corrupt: {error!r}") from error
     except ValueError as error:
-        raise ValueError(f"{what} is truncated or corrupt: {error}") from error
-    try:
-        with h5py.File(source, "r") as file:
-            yield file
-    except (OSError, RuntimeError, KeyError, TypeError, AttributeError, SystemError) as error:
-        raise ValueError(f"{what} is truncated or corrupt: {error}") from error
+        raise ValueError(f"{what}: {error}") from error
 
 
 def child(group: Any, path: str) -> Any:
-    """Return the member at a path, step by step; no step may be a soft or external link.
+    """Return the group or dataset at a path, step by step.
 
     Raises:
-        ValueError: there is none, or it is a link elsewhere.
+        ValueError: there is none, or a step is a link elsewhere.
     """
-    import h5py
-
     for part in filter(None, path.split("/")):
-        link = group.get(part, getlink=True) if isinstance(group, h5py.Group) else None
-        if link is None:
+        if not isinstance(group, Group) or part not in group.links:
             raise ValueError(f"the file has no {path!r}")
-        if not isinstance(link, h5py.HardLink):
-            raise ValueError(f"{path!r} is a link to elsewhere, which is not followed")
-        group = group[part]
+        group = group.open(part)
     return group
 
 
-def address(group: Any) -> int:
-    """Return where in its file a group lies: the same for all links to it."""
-    import h5py
-
-    return int(h5py.h5o.get_info(group.id).addr)
+def walk(group: Group) -> Iterator[Dataset]:
+    """Yield all datasets below a group in their names' order, each once, whatever links to it."""
+    pending: list[tuple[Group | Dataset, int]] = [(group, 0)]
+    seen: set[int] = set()
+    while pending:
+        found, depth = pending.pop()
+        if found.address in seen:
+            continue
+        seen.add(found.address)
+        if isinstance(found, Dataset):
+            yield found
+            continue
+        if depth > _DEPTH:
+            raise ValueError(f"{found.name!r} is more than {_DEPTH} groups deep")
+        names = sorted(found.links, reverse=True)
+        pending += [(found.open(name), depth + 1) for name in names]
 
 
 def attribute(group: Any, name: str) -> Any:
     """Return an attribute as a str, a list of str or a number; None if there is none.
 
     Raises:
-        ValueError: it declares more than an attribute can hold.
+        ValueError: it declares more than the file holds.
     """
-    if name not in group.attrs:
+    if name not in group.attributes:
         return None
-    declared = group.attrs.get_id(name)
-    size = math.prod(declared.shape) * declared.dtype.itemsize
-    if size > _ATTRIBUTE_BYTES:
-        raise ValueError(
-            f"attribute {name!r} declares {size} bytes, at most {_ATTRIBUTE_BYTES} fit"
-        )
-    value = group.attrs[name]
-    if isinstance(value, np.ndarray):
-        return [_text(item) for item in value.tolist()]
-    return _text(value)
+    found = group.attributes[name]
+    values = _values(found)
+    return values if found.shape else values[0]
+
+
+def _values(found: Attribute) -> list[Any]:
+    datatype, data = found.datatype, found.data
+    count = 0 if found.shape is None else math.prod(found.shape)
+    if count * datatype.size > len(data):
+        raise ValueError(f"an attribute declares {count} values in {len(data)} bytes")
+    if datatype.dtype is not None:
+        numbers: list[Any] = np.frombuffer(data, datatype.dtype, count).tolist()
+        return numbers
+    places = range(0, count * datatype.size, max(datatype.size, 1))
+    if datatype.string == "fixed":
+        return [_text(data[at : at + datatype.size]) for at in places]
+    if datatype.string == "variable":
+        budget = Budget(len(found.file.content))
+        return [_variable(found.file, data, at, budget) for at in places]
+    raise ValueError("an attribute is neither text nor numbers")
+
+
+def _variable(file: File, data: memoryview, at: int, budget: Budget) -> str:
+    """Return a string of any length: its size, and where it is kept."""
+    size, collection, index = struct.unpack_from("<IQI", data, at)
+    budget.take(size, "text")
+    return _text(file.string(collection, index)[:size]) if size else ""
+
+
+def _text(data: memoryview) -> str:
+    return bytes(data).rstrip(b"\0").decode("utf-8")
 
 
 def names(group: Any, name: str) -> list[str]:
@@ -138,14 +135,12 @@ def names(group: Any, name: str) -> list[str]:
         chunks.clear()
         while (part := attribute(group, f"{name}{len(chunks)}")) is not None:
             chunks.append(part)
+    if not all(isinstance(chunk, list) for chunk in chunks):
+        raise ValueError(f"attribute {name!r} of {group.name!r} is no list of names")
     found = [item for chunk in chunks for item in chunk]
     if not all(isinstance(item, str) for item in found):
         raise ValueError(f"attribute {name!r} of {group.name!r} is no list of names")
     return found
-
-
-def _text(value: Any) -> Any:
-    return value.decode("utf-8") if isinstance(value, bytes) else value
 
 
 class Budget:
@@ -162,7 +157,7 @@ class Budget:
 
 
 def read(dataset: Any, budget: Budget) -> Array:
-    """Return a dataset's numbers.
+    """Return a dataset's numbers; bfloat16 becomes float32.
 
     Args:
         dataset: of integers or floating numbers, within this file.
@@ -171,15 +166,67 @@ def read(dataset: Any, budget: Budget) -> Array:
     Raises:
         ValueError: no such dataset, or one that declares more than the file holds.
     """
-    import h5py
-
-    if not isinstance(dataset, h5py.Dataset):
+    if not isinstance(dataset, Dataset):
         raise ValueError(f"{dataset.name!r} is no dataset")
-    if dataset.dtype.kind not in "fiu":
-        raise ValueError(f"{dataset.name!r} holds {dataset.dtype}, expected numbers")
-    if dataset.is_virtual or dataset.external:
-        raise ValueError(f"{dataset.name!r} is stored in another file, which is not followed")
-    if dataset.shape is None:
-        raise ValueError(f"{dataset.name!r} holds nothing, expected numbers")
-    budget.take(dataset.nbytes, dataset.name)
-    return np.asarray(dataset[()])
+    datatype, shape = dataset.datatype, dataset.shape
+    dtype = np.dtype("<u2") if datatype.is_bfloat16 else datatype.dtype
+    if dtype is None or shape is None:
+        raise ValueError(f"{dataset.name!r} holds no numbers, expected numbers")
+    size = math.prod(shape) * dtype.itemsize
+    budget.take(size, dataset.name)
+    layout = dataset.layout
+    if layout.values is None:
+        array = _join(dataset, dtype, shape)
+    elif len(layout.values) < size:
+        raise ValueError(f"{dataset.name!r} has {len(layout.values)} bytes of {size}")
+    else:
+        array = np.frombuffer(layout.values[:size], dtype).reshape(shape).copy()
+    if datatype.is_bfloat16:
+        return (array.astype(np.uint32) << 16).view(np.float32)
+    return array
+
+
+def _join(dataset: Dataset, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
+    """Return the array that is stored in chunks."""
+    layout, file = dataset.layout, dataset.file
+    array = np.zeros(shape, dtype)
+    if len(layout.chunk) != len(shape) or 0 in layout.chunk:
+        raise ValueError(f"{dataset.name!r} of shape {shape} has chunks of shape {layout.chunk}")
+    size = math.prod(layout.chunk) * dtype.itemsize
+    # A chunk reaches over the edge by less than its own size in each direction.
+    if size > 2 ** len(shape) * max(array.nbytes, 1 << 20):
+        raise ValueError(f"{dataset.name!r} of {array.nbytes} bytes has chunks of {size}")
+    if layout.tree == UNDEFINED:
+        return array
+    for leaf in tree_leaves(file, layout.tree, 1, 8 + 8 * (len(shape) + 1)):
+        stored, skipped = struct.unpack_from("<II", leaf.key)
+        start = struct.unpack_from(f"<{len(shape)}Q", leaf.key, 8)
+        data = _unfiltered(file.part(leaf.child, stored), layout.filters, skipped, size, dtype)
+        place = tuple(slice(s, s + n) for s, n in zip(start, layout.chunk, strict=True))
+        inside = array[place]
+        chunk = np.frombuffer(data, dtype).reshape(layout.chunk)
+        inside[...] = chunk[tuple(slice(n) for n in inside.shape)]
+    return array
+
+
+def _unfiltered(
+    data: Any, filters: list[int], skipped: int, size: int, dtype: np.dtype[Any]
+) -> Any:
+    """Return a chunk of `size` bytes as it was before its filters, of which some may be skipped."""
+    for place in reversed(range(len(filters))):
+        if skipped >> place & 1:
+            continue
+        if filters[place] == _DEFLATE:
+            # Fletcher32's sum may follow.
+            data = zlib.decompressobj().decompress(data, size + 4)
+        elif filters[place] == _SHUFFLE:
+            count = len(data) // dtype.itemsize
+            data = np.frombuffer(data, np.uint8, count * dtype.itemsize)
+            data = data.reshape(dtype.itemsize, count).T.tobytes()
+        elif filters[place] == _FLETCHER32:
+            data = data[:-4]
+        else:
+            raise ValueError(f"a chunk has filter {filters[place]}, expected 1, 2 or 3")
+    if len(data) < size:
+        raise ValueError(f"a chunk has {len(data)} bytes, expected {size}")
+    return data[:size]

@@ -15,13 +15,12 @@ def read(path: Path) -> tuple[Any, str, dict[str, list[Array]]]:
 
     Raises:
         ValueError: the file is corrupt, or holds weights without a model.
-        ImportError: h5py is not installed.
     """
     budget = hdf5.Budget(path.stat().st_size)
     with hdf5.open_file(path, str(path)) as file:
         text = hdf5.attribute(file, "model_config")
         if text is None:
-            raise ValueError(f"{path} holds no model_config, only weights: save the whole model")
+            raise ValueError("it holds no model_config, only weights: save the whole model")
         group = hdf5.child(file, "model_weights")
         version = hdf5.attribute(group, "keras_version") or hdf5.attribute(file, "keras_version")
         layers = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import zipfile
 import zlib
 from pathlib import Path
@@ -22,7 +21,6 @@ def read(path: Path) -> tuple[Any, str, dict[str, Array]]:
 
     Raises:
         ValueError: the archive is corrupt, lacks a member, or unpacks to far more than its size.
-        ImportError: h5py is not installed.
     """
     size = path.stat().st_size
     try:
@@ -32,9 +30,13 @@ def read(path: Path) -> tuple[Any, str, dict[str, Array]]:
             weights = _member(archive, "model.weights.h5", size)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
         raise ValueError(f"{path} is truncated or corrupt: {error}") from error
-    arrays: dict[str, Array] = {}
-    with hdf5.open_file(io.BytesIO(weights), f"{path}: model.weights.h5") as file:
-        _collect(file, "", arrays, hdf5.Budget(len(weights)), set())
+    budget = hdf5.Budget(len(weights))
+    with hdf5.open_file(weights, f"{path}: model.weights.h5") as file:
+        arrays = {
+            dataset.name[1:]: hdf5.read(dataset, budget)
+            for dataset in hdf5.walk(file)
+            if "/vars/" in dataset.name and not dataset.name.startswith("/optimizer/")
+        }
     version = metadata.get("keras_version") if isinstance(metadata, dict) else None
     return config, str(version or "3"), arrays
 
@@ -51,18 +53,3 @@ def _member(archive: zipfile.ZipFile, name: str, archive_bytes: int) -> bytes:
         raise ValueError(f"{name} declares {info.file_size} bytes in an archive of {archive_bytes}")
     with archive.open(info) as member:
         return member.read(limit)
-
-
-def _collect(
-    group: Any, prefix: str, arrays: dict[str, Array], budget: hdf5.Budget, seen: set[int]
-) -> None:
-    """Gather the arrays of all ``vars`` groups below `group`, each group once."""
-    for name in group:
-        path = f"{prefix}{name}"
-        member = hdf5.child(group, name)
-        if not hasattr(member, "keys"):
-            if prefix.endswith("vars/"):
-                arrays[path] = hdf5.read(member, budget)
-        elif path != "optimizer" and hdf5.address(member) not in seen:
-            seen.add(hdf5.address(member))
-            _collect(member, f"{path}/", arrays, budget, seen)

@@ -53,7 +53,7 @@ def load_h5(path: Path) -> Model:
         targets = order(layer)
         values = arrays.pop(layer.name, [])
         if targets or values:
-            layer._assign_weights(targets, values)
+            layer._assign_weights(targets, values, adopt=True)
     _expect_none_left(path, [name for name, values in arrays.items() if values])
     return model
 
@@ -75,7 +75,7 @@ def load_zip(path: Path) -> Model:
             )
         targets.append(weight)
         values.append(arrays[name])
-    model._assign_weights(targets, values)
+    model._assign_weights(targets, values, adopt=True)
     return model
 
 
