@@ -17,7 +17,7 @@ from rnn_core.layers import *  # noqa: F403
 __version__ = "0.1.0"
 
 
-def load(path: Any) -> Model:
+def load(path: Any) -> Any:
     """Return the model that a file holds: a `Sequential` or a `Model`.
 
     Args:

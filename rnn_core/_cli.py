@@ -20,6 +20,7 @@ import numpy as np
 
 import rnn_core
 from rnn_core import _engine, _tables, _threads
+from rnn_core._files import replacing
 from rnn_core._model import Model, shape_text
 from rnn_core._typing import Array
 
@@ -120,7 +121,7 @@ def _score(options: argparse.Namespace) -> None:
     terminal = sys.stderr is not None and sys.stderr.isatty()
     progress = terminal and importlib.util.find_spec("tqdm") is not None
     scores = _chosen(model.predict(x, options.batch_size, progress), options.which)
-    with _tables.replacing(options.output) as path:
+    with replacing(options.output) as path:
         if suffix == ".npy":
             np.save(path, scores)
         else:

@@ -8,6 +8,7 @@ from typing import Any
 from rnn_core._graph import Node, SymbolicTensor
 from rnn_core._input import InputLayer
 from rnn_core._layer import Layer
+from rnn_core._names import class_name_of
 from rnn_core._nest import flatten, map_leaves
 from rnn_core._registry import config_of, layer_from_config
 
@@ -32,16 +33,23 @@ def to_config(
         if not isinstance(node.layer, InputLayer):
             calls[id(node.layer)].append(node)
 
-    def history(tensor: SymbolicTensor) -> list[Any]:
+    def history(tensor: SymbolicTensor, end: bool = True) -> list[Any]:
         made = calls[id(tensor.node.layer)]
-        return [tensor.node.layer.name, made.index(tensor.node) if made else 0, tensor.index]
+        call = made.index(tensor.node) if made else 0
+        # See `_first_calls`.
+        made_itself = end and class_name_of(tensor.node.layer) == "Functional"
+        return [tensor.node.layer.name, call + made_itself, tensor.index]
 
     def argument(leaf: Any) -> Any:
         if not isinstance(leaf, SymbolicTensor):
             return leaf
         return {
             "class_name": "__keras_tensor__",
-            "config": {"shape": leaf.shape, "keras_history": history(leaf)},
+            "config": {
+                "shape": leaf.shape,
+                "dtype": leaf.node.layer.dtype.name,
+                "keras_history": history(leaf, end=False),
+            },
         }
 
     entries = [
@@ -84,13 +92,13 @@ def from_config(config: dict[str, Any]) -> tuple[Any, Any, list[Layer]]:
         layers[name] = layer
         made[name] = [layer.output] if isinstance(layer, InputLayer) else []
         pending += [(name, node) for node in entry.get("inbound_nodes", [])]
-    first_call = _first_calls(config)
+    first_call, first_end = _first_calls(config)
 
-    def find(history: Any) -> SymbolicTensor:
+    def find(history: Any, first: dict[str, int] = first_call) -> SymbolicTensor:
         name, call, index = history[0], history[1], history[2]
         if name not in made:
             raise ValueError(f"a tensor comes from layer {name!r}, which the model does not have")
-        call -= first_call.get(name, 0)
+        call -= first.get(name, 0)
         if not 0 <= call < len(made[name]):
             raise _NotYet
         outputs = flatten(made[name][call])
@@ -115,9 +123,13 @@ def from_config(config: dict[str, Any]) -> tuple[Any, Any, list[Layer]]:
             names = ", ".join(sorted({name for name, _ in waiting}))
             raise ValueError(f"the model's graph has no beginning: {names} wait for each other")
         pending = waiting
+
+    def find_end(history: Any) -> SymbolicTensor:
+        return find(history, first_end)
+
     try:
-        inputs = _ends(config["input_layers"], find)
-        return inputs, _ends(config["output_layers"], find), list(layers.values())
+        inputs = _ends(config["input_layers"], find_end)
+        return inputs, _ends(config["output_layers"], find_end), list(layers.values())
     except _NotYet:
         raise ValueError(
             "an input or output of the model comes from a call it does not have"
@@ -154,20 +166,30 @@ def _histories(value: Any) -> list[History]:
     return []
 
 
-def _first_calls(config: dict[str, Any]) -> dict[str, int]:
-    """Return the lowest call index that refers to each nested model.
+def _first_calls(config: dict[str, Any]) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the index of each nested model's first call, where calls and where ends name it.
 
     A functional model inside another counts its own making as call 0, so the graph around it
-    begins with call 1.
+    begins with call 1. Keras 3 counts so at the ends only: there the index is of the first call
+    even if another comes out.
     """
     nested = {
         entry.get("name", entry["config"].get("name"))
         for entry in config["layers"]
         if isinstance(entry["config"], dict) and "layers" in entry["config"]
     }
+    calls = [entry.get("inbound_nodes", []) for entry in config["layers"]]
     ends = [config["input_layers"], config["output_layers"]]
-    used = _histories([entry.get("inbound_nodes", []) for entry in config["layers"]] + ends)
-    return {name: min((c for n, c, _ in used if n == name), default=0) for name in nested}
+    used, at_ends = _histories(calls), _histories(ends)
+
+    def lowest(name: str, histories: list[History]) -> int:
+        return min((call for found, call, _ in histories if found == name), default=0)
+
+    if any(isinstance(node, dict) for nodes in calls for node in nodes):
+        first = {name: lowest(name, used) for name in nested}
+        return first, {name: min(lowest(name, at_ends), 1) for name in nested}
+    both = {name: lowest(name, used + at_ends) for name in nested}
+    return both, both
 
 
 def _arguments(node: Any, layer: Layer, find: Find) -> tuple[list[Any], dict[str, Any]]:

@@ -98,6 +98,7 @@ _ALIASES = {
     "normal": "RandomNormal",
     "orthogonal_initializer": "Orthogonal",
 }
+NAMES = tuple(_TABLE)
 _BY_SNAKE_CASE = {snake_case(name): name for name in _TABLE}
 
 

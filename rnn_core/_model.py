@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rnn_core import _graph, _graph_config, _predict
+from rnn_core import _graph, _graph_config, _predict, _saving
 from rnn_core._folding import fold_nodes
 from rnn_core._graph import SymbolicTensor
 from rnn_core._input import InputLayer
@@ -326,6 +326,27 @@ class Model(Layer):
         print_fn(f"{self.count_params():,} weights in all")
 
     # Configuration
+
+    def save(self, path: Any) -> None:
+        """Write the model to a file: its structure and weights.
+
+        Args:
+            path: ends in ``.keras``, which Keras 3 opens too (needs h5py, the extra ``[keras]``),
+                or in ``.safetensors``, which holds every model of this package and loads by memory
+                map.
+
+        Raises:
+            ValueError: another ending; a model without weights so far; for ``.keras``, one with
+                something that Keras 3 lacks, such as ``time_major=True``.
+            ImportError: ``.keras`` without h5py.
+
+        >>> from rnn_core import GRU, Sequential, load
+        >>> model = Sequential([GRU(4, input_shape=(None, 3))])
+        >>> model.save("model.safetensors")
+        >>> load("model.safetensors").layers[0].units
+        4
+        """
+        _saving.save(self, path)
 
     def get_config(self) -> dict[str, Any]:
         return _graph_config.to_config(

@@ -17,6 +17,12 @@ def snake_case(class_name: str) -> str:
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
+def class_name_of(layer: object) -> str:
+    """Return the name of a layer's class as Keras's files have it."""
+    name = type(layer).__name__
+    return "Functional" if name == "Model" else name
+
+
 def unique_name(class_name: str) -> str:
     """Return ``lstm``, ``lstm_1``, ``lstm_2``, …: one more at each call."""
     base = snake_case(class_name)

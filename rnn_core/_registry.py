@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from rnn_core import _activations
+from rnn_core._names import class_name_of
 
 # This package's layers, by class name.
 LAYERS: dict[str, Any] = {}
@@ -28,7 +29,7 @@ def known_objects(objects: Mapping[str, Any] | None) -> Iterator[None]:
 
 def config_of(layer: Any) -> dict[str, Any]:
     """Return ``{"class_name", "config"}`` of a layer or cell, what `layer_from_config` reads."""
-    return {"class_name": type(layer).__name__, "config": layer.get_config()}
+    return {"class_name": class_name_of(layer), "config": layer.get_config()}
 
 
 def layer_from_config(config: Any) -> Any:

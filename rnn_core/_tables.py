@@ -5,11 +5,8 @@ from __future__ import annotations
 import csv
 import gzip
 import itertools
-import os
-import tempfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -167,22 +164,6 @@ def read_arrays(path: Path, names: Sequence[str] | None) -> Any:
     if not arrays:
         raise ValueError(f"{path} holds no arrays")
     return arrays if len(arrays) > 1 else next(iter(arrays.values()))
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside `path`, which takes its place once all went well."""
-    handle, name = tempfile.mkstemp(prefix=".rnn-core.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_csv(path: Path, kept: Columns, names: Sequence[str], scores: Array) -> None:

@@ -20,6 +20,7 @@ PACKAGE = ROOT / "rnn_core"
 FLOORS = [
     ["_typing", "_engine", "_blas"],
     [
+        "_files",
         "_names",
         "_nest",
         "_numbers",
@@ -35,7 +36,8 @@ FLOORS = [
     ["_input", "_protocol", "_recurrent"],
     ["_cells", "_stack", "_steps", "_stateful"],
     ["_rnn", "_layers", "_graph_config"],
-    ["_rnn_layers", "_bidirectional", "_predict"],
+    ["_rnn_layers", "_bidirectional", "_predict", "_weight_paths", "_keras_config"],
+    ["_saving"],
     ["_folding", "_conv_lstm"],
     ["_model", "layers"],
     ["_sequential"],

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import json
 import zipfile
 import zlib
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,8 @@ from rnn_core.formats.json_text import parse
 SIGNATURE = b"PK\x03\x04"
 # A member may unpack to this many times the archive and this much more: others than Keras deflate.
 _RATIO, _SLACK = 4, 64 << 20
+# Whose rules the written configs follow.
+_WRITTEN_VERSION = "3.0.0"
 
 
 def read(path: Path) -> tuple[Any, str, dict[str, Array]]:
@@ -53,3 +58,30 @@ def _member(archive: zipfile.ZipFile, name: str, archive_bytes: int) -> bytes:
         raise ValueError(f"{name} declares {info.file_size} bytes in an archive of {archive_bytes}")
     with archive.open(info) as member:
         return member.read(limit)
+
+
+def write(path: Path, config: Any, arrays: dict[str, Array]) -> None:
+    """Write an archive that Keras 3 opens.
+
+    Args:
+        path: of a file that will be written over.
+        config: the model's.
+        arrays: by path, such as ``layers/lstm/cell/vars/0``.
+
+    Raises:
+        ImportError: h5py is not installed.
+    """
+    try:
+        import h5py
+    except ImportError:
+        raise ImportError(f"writing {path} needs h5py: pip install 'rnn_core[keras]'") from None
+    weights = io.BytesIO()
+    with h5py.File(weights, "w") as file:
+        for name, array in arrays.items():
+            file[name] = array
+    now = datetime.now(timezone.utc).strftime("%Y-%m-%d@%H:%M:%S")
+    metadata = {"keras_version": _WRITTEN_VERSION, "date_saved": now}
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("metadata.json", json.dumps(metadata))
+        archive.writestr("config.json", json.dumps(config))
+        archive.writestr("model.weights.h5", weights.getvalue())

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from rnn_core.formats import hdf5, keras_zip
+from rnn_core.formats.safetensors import looks_like_one
 from rnn_core.importers import keras
-
-if TYPE_CHECKING:
-    from rnn_core._model import Model
+from rnn_core.importers.safetensors import load_safetensors
 
 # What a file begins with, what it is, and what loads it.
 _IMPORTERS = (
@@ -18,10 +17,12 @@ _IMPORTERS = (
 )
 
 
-def load_model(path: Path) -> Model:
+def load_model(path: Path) -> Any:
     """Return the model in a file; see `rnn_core.load`."""
     with open(path, "rb") as file:
         head = file.read(16)
+    if looks_like_one(head):
+        return load_safetensors(path)
     for signature, _, importer in _IMPORTERS:
         if head.startswith(signature):
             return importer(path)

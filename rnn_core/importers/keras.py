@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from rnn_core import _initializers
 from rnn_core._layer import Layer
 from rnn_core._model import Model
-from rnn_core._names import snake_case
 from rnn_core._registry import layer_from_config
 from rnn_core._sequential import Sequential
+from rnn_core._weight_paths import weights_by_path
 from rnn_core._weights import Weight
 from rnn_core.formats import keras_h5, keras_zip
 
@@ -68,7 +66,7 @@ def load_zip(path: Path) -> Model:
         }
     model = _build(path, config, version)
     targets, values = [], []
-    for name, weight in _weights_by_path(model, ""):
+    for name, weight in weights_by_path(model):
         if name not in arrays:
             raise ValueError(
                 f"{path}: layer {weight.owner.name!r} needs {name}, which is not in the file"
@@ -144,22 +142,6 @@ def _keras3_order(layer: Layer) -> list[Weight]:
 
 def _keras2_order(layer: Layer) -> list[Weight]:
     return [*layer._trainable(), *layer._non_trainable()]
-
-
-def _weights_by_path(layer: Layer, prefix: str) -> Iterator[tuple[str, Weight]]:
-    """Yield each weight with its path in a ``.keras`` file: attributes, in lists class names."""
-    for index, weight in enumerate(layer._own_weights):
-        yield f"{prefix}vars/{index}", weight
-    for attribute, child in layer._children():
-        if isinstance(child, Layer):
-            yield from _weights_by_path(child, f"{prefix}{attribute}/")
-            continue
-        counts: Counter[str] = Counter()
-        for item in child:
-            name = "functional" if type(item) is Model else snake_case(type(item).__name__)
-            suffix = f"_{counts[name]}" if counts[name] else ""
-            counts[name] += 1
-            yield from _weights_by_path(item, f"{prefix}{attribute}/{name}{suffix}/")
 
 
 def _expect_none_left(path: Path, names: list[str]) -> None:

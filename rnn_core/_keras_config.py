@@ -1,0 +1,80 @@
+"""This package's configs to what Keras 3 takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rnn_core import _initializers
+from rnn_core._registry import LAYERS
+
+# Arguments that Keras 3 does not have, and what it does without them; any value if None.
+_UNKNOWN = {
+    "time_major": False,
+    "num_constants": 0,
+    "rms_scaling": False,
+    "implementation": None,
+    "keras_version": None,
+    "batch_input_shape": None,
+}
+# Where Keras 3 has its classes, if not with the layers.
+_MODULES = {
+    "Sequential": "keras",
+    "Functional": "keras.src.models.functional",
+    **dict.fromkeys(_initializers.NAMES, "keras.initializers"),
+}
+
+
+def to_keras3(part: Any) -> Any:
+    """Return a config as Keras 3 would have written it.
+
+    Raises:
+        ValueError: it has something that Keras 3 lacks.
+    """
+    if isinstance(part, (list, tuple)):
+        return [to_keras3(item) for item in part]
+    if not isinstance(part, dict):
+        return part
+    if "class_name" not in part or "config" not in part or part["class_name"][:2] == "__":
+        return {key: to_keras3(value) for key, value in part.items()}
+    class_name, config = part["class_name"], part["config"]
+    rest = {k: to_keras3(v) for k, v in part.items() if k not in ("class_name", "config")}
+    if class_name == "Operation":
+        return {**_operation(config), **rest}
+    known = class_name in LAYERS or class_name in _MODULES
+    return {
+        "module": _MODULES.get(class_name, "keras.layers") if known else None,
+        "class_name": class_name,
+        "config": _arguments(class_name, config) if known else to_keras3(config),
+        # Keras finds a class of the user's by this name among its custom objects.
+        "registered_name": None if known else class_name,
+        **rest,
+    }
+
+
+def _arguments(class_name: str, config: dict[str, Any]) -> dict[str, Any]:
+    kept = {}
+    for key, value in config.items():
+        if value == "hard_sigmoid_legacy":
+            raise ValueError(
+                f"layer {config.get('name')!r} has the {key} hard_sigmoid of Keras 2, "
+                "which is another function in Keras 3: save as .safetensors"
+            )
+        if key not in _UNKNOWN:
+            kept[key] = to_keras3(value)
+        elif _UNKNOWN[key] is not None and value != _UNKNOWN[key]:
+            raise ValueError(
+                f"layer {config.get('name')!r} has {key}={value!r}, which Keras 3 does not have: "
+                "save as .safetensors"
+            )
+    if class_name in ("SimpleRNN", "SimpleRNNCell"):
+        kept.pop("seed", None)
+    return kept
+
+
+def _operation(config: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "module": "keras.src.ops.numpy",
+        "class_name": config["function"],
+        "config": {"name": config["name"], **config["arguments"]},
+        "registered_name": config["function"],
+    }

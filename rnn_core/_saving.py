@@ -1,0 +1,52 @@
+"""Models to files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rnn_core._files import replacing
+from rnn_core._keras_config import to_keras3
+from rnn_core._registry import config_of
+from rnn_core._typing import Array
+from rnn_core._weight_paths import weights_by_path
+from rnn_core.formats import keras_zip, safetensors
+
+_SUFFIXES = (".keras", ".safetensors")
+
+
+def save(model: Any, path: Any) -> None:
+    """Write a model to a file whose name says in which format; see `Model.save`."""
+    path = Path(path)
+    if path.suffix not in _SUFFIXES:
+        expected = " or ".join(_SUFFIXES)
+        raise ValueError(f"cannot save to {path}, expected a name that ends in {expected}")
+    config, arrays = config_of(model), arrays_by_path(model)
+    if path.suffix == ".safetensors":
+        save_tensors(path, config, arrays)
+        return
+    content = to_keras3(config)
+    with replacing(path) as temporary:
+        keras_zip.write(temporary, content, arrays)
+
+
+def save_tensors(path: Path, config: Any, arrays: dict[str, Array]) -> None:
+    """Write a config and arrays in the safetensors format."""
+    metadata = {"format": "rnn_core", "config": json.dumps(config, separators=(",", ":"))}
+    with replacing(path) as temporary:
+        safetensors.write(temporary, arrays, metadata)
+
+
+def arrays_by_path(model: Any) -> dict[str, Array]:
+    """Return a built model's weights by their paths, each once.
+
+    Raises:
+        ValueError: the model has not been built.
+    """
+    if not model.built:
+        raise ValueError(f"{model.name} has no weights yet: call or build it before saving")
+    paths: dict[int, tuple[str, Array]] = {}
+    for name, weight in weights_by_path(model):
+        paths.setdefault(id(weight), (name, weight.value))
+    return dict(paths.values())
