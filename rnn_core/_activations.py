@@ -1,4 +1,4 @@
-"""Activations: the built-in ones by name, computed by the engine, or a callable of the user's."""
+"""Activations by name, computed by the engine or by NumPy, or a callable of the user's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rnn_core._typing import Array
 
 Activation = Callable[[Any], Any]
 
-_ALIASES = {"swish": "silu", "exp": "exponential"}
+_ALIASES = {"swish": "silu", "exp": "exponential", "hard_swish": "hard_silu"}
 
 
 class BuiltIn:
@@ -42,6 +42,80 @@ class BuiltIn:
 _BUILT_IN = {name: BuiltIn(name) for name in _engine.activations()}
 
 
+class Formula:
+    """An activation that only NumPy computes; calling it returns a new array.
+
+    Args:
+        name: Keras's.
+        function: of an array ``(batch, ..., features)``, float32 or float64.
+    """
+
+    def __init__(self, name: str, function: Activation) -> None:
+        self.name = self.__name__ = name
+        self._function = function
+
+    def __call__(self, x: Any) -> Array:
+        """Return the activation of `x`, in float64 if `x` is, else in float32."""
+        x = np.asarray(x)
+        y: Array = self._function(x if x.dtype == np.float64 else x.astype(np.float32))
+        return y
+
+    def __repr__(self) -> str:
+        return f"<activation {self.name}>"
+
+
+def _softplus(x: Array) -> Array:
+    return _BUILT_IN["softplus"](x)
+
+
+def _log_softmax(x: Array) -> Array:
+    x = x - x.max(axis=-1, keepdims=True)
+    y: Array = x - np.log(np.exp(x).sum(axis=-1, keepdims=True))
+    return y
+
+
+def _glu(x: Array) -> Array:
+    """Dauphin et al. 2017: one half of the features, gated by the other."""
+    a, b = np.split(x, 2, axis=-1)
+    y: Array = a * _BUILT_IN["sigmoid"](b)
+    return y
+
+
+def _sparsemax(x: Array) -> Array:
+    """Martins and Astudillo 2016: the nearest point of the simplex."""
+    ordered = -np.sort(-x, axis=-1)
+    excess = np.cumsum(ordered, axis=-1) - 1
+    count = np.arange(1, x.shape[-1] + 1, dtype=x.dtype)
+    size = (ordered * count > excess).sum(axis=-1, keepdims=True)
+    threshold = np.take_along_axis(excess, size - 1, axis=-1) / size.astype(x.dtype)
+    y: Array = np.maximum(x - threshold, 0)
+    return y
+
+
+_FORMULAS = {
+    "celu": lambda x: _BUILT_IN["elu"](x),  # at alpha 1 they are one
+    "glu": _glu,
+    "hard_shrink": lambda x: np.where(np.abs(x) > 0.5, x, x.dtype.type(0)),
+    "hard_silu": lambda x: x * _BUILT_IN["hard_sigmoid"](x),
+    "hard_tanh": lambda x: np.clip(x, -1, 1),
+    "leaky_relu": lambda x: np.where(x < 0, x * x.dtype.type(0.2), x),
+    "log_sigmoid": lambda x: -_softplus(-x),
+    "log_softmax": _log_softmax,
+    "mish": lambda x: x * np.tanh(_softplus(x)),
+    "relu6": lambda x: np.clip(x, 0, 6),
+    "soft_shrink": lambda x: x - np.clip(x, -0.5, 0.5),
+    "sparse_plus": lambda x: np.where(x < 1, np.square(np.maximum(x + 1, 0)) / 4, x),
+    "sparse_sigmoid": lambda x: np.clip((x + 1) / 2, 0, 1),
+    "sparsemax": _sparsemax,
+    "squareplus": lambda x: (x + np.sqrt(x * x + 4)) / 2,
+    "tanh_shrink": lambda x: x - np.tanh(x),
+}
+_BY_NAME: dict[str, BuiltIn | Formula] = {
+    **_BUILT_IN,
+    **{name: Formula(name, function) for name, function in _FORMULAS.items()},
+}
+
+
 def get(identifier: Any) -> Activation:
     """Return the activation that a name, a Keras config or a callable stands for.
 
@@ -58,9 +132,9 @@ def get(identifier: Any) -> Activation:
         identifier = config if isinstance(config, str) else identifier.get("class_name")
     if isinstance(identifier, str):
         name = _ALIASES.get(identifier, identifier)
-        if name not in _BUILT_IN:
-            raise unknown("activation", identifier, [*_BUILT_IN, *_ALIASES])
-        return _BUILT_IN[name]
+        if name not in _BY_NAME:
+            raise unknown("activation", identifier, [*_BY_NAME, *_ALIASES])
+        return _BY_NAME[name]
     if callable(identifier):
         return identifier  # type: ignore[no-any-return]
     raise TypeError(f"activation is {identifier!r}, expected a name or a callable")
@@ -68,4 +142,4 @@ def get(identifier: Any) -> Activation:
 
 def serialize(activation: Activation) -> str:
     """Return the name that stands for an activation in a config."""
-    return activation.name if isinstance(activation, BuiltIn) else activation.__name__
+    return str(getattr(activation, "__name__", type(activation).__name__))

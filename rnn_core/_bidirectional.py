@@ -35,6 +35,8 @@ class Bidirectional(_Recurrent):
         weights: values to begin with, the forward layer's first, as for `set_weights`.
         backward_layer: for the other direction, with the opposite `go_backwards`; made from
             `layer` if not given.
+        zero_output_for_mask: masked steps of returned sequences give zeros; False for the output
+            before them, as Keras before 2.4 has it.
         kwargs: as for `Layer`.
 
     Call arguments are those of `RNN`; the first half of `initial_state` goes forwards. Inputs
@@ -64,6 +66,7 @@ class Bidirectional(_Recurrent):
         merge_mode: str | None = "concat",
         weights: Any = None,
         backward_layer: Any = None,
+        zero_output_for_mask: bool = True,
         **kwargs: Any,
     ) -> None:
         for given in (layer, backward_layer):
@@ -95,8 +98,9 @@ class Bidirectional(_Recurrent):
             if there != back:
                 raise ValueError(f"{self.name}: {key} is {there} forwards but {back} backwards")
             setattr(self, key, there)
+        self.zero_output_for_mask = zero_output_for_mask
         for child in self._directions():
-            child.zero_output_for_mask = child.return_sequences
+            child.zero_output_for_mask = child.return_sequences and zero_output_for_mask
             if self.batch_input_shape is not None:
                 child._declare_batch(self.batch_input_shape)
 
@@ -261,6 +265,8 @@ class Bidirectional(_Recurrent):
 
     def get_config(self) -> dict[str, Any]:
         config = {**super().get_config(), "merge_mode": self.merge_mode}
+        if not self.zero_output_for_mask:
+            config["zero_output_for_mask"] = False
         for key, layer in (("layer", self.forward_layer), ("backward_layer", self.backward_layer)):
             config[key] = config_of(layer)
         return config

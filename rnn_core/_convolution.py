@@ -127,6 +127,39 @@ def convolve(
     return y
 
 
+def depthwise(
+    x: Array,
+    kernel: Array,
+    strides: Sequence[int],
+    padding: str,
+    dilation_rate: Sequence[int],
+) -> Array:
+    """Return the sum over each window of x W, for each channel alone.
+
+    Args:
+        x: ``(batch, *space, channels)``, any number of axes in the middle.
+        kernel: ``(*window, channels, multiplier)``.
+        strides, padding, dilation_rate: as for `convolve`.
+
+    Returns ``(batch, *windows, channels * multiplier)``.
+
+    >>> x = np.arange(5.0).reshape(1, 5, 1)
+    >>> depthwise(x, np.ones((3, 1, 1)), (1,), "same", (1,))[0, :, 0]
+    array([1., 3., 6., 9., 7.])
+    """
+    *window, channels, multiplier = kernel.shape
+    space = output_space(x.shape[1:-1], window, strides, padding, dilation_rate)
+    y = np.zeros((len(x), *space, channels, multiplier), np.result_type(x, kernel))
+    if y.size:
+        x = _pad(x, y.shape[1:-2], window, strides, padding, dilation_rate)
+        windows = _windows(x, y.shape[1:-2], window, strides, dilation_rate)
+        for place in np.ndindex(*window):
+            # (batch, *space, channels, 1) of one place in all windows
+            values = windows[(*(slice(None),) * (y.ndim - 2), *place, slice(None), None)]
+            y += values * kernel[place]
+    return y.reshape(*y.shape[:-2], channels * multiplier)
+
+
 def _pad(
     x: Array,
     space: Sequence[int],

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextvars
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,8 +18,16 @@ from rnn_core._typing import Array
 Shape = tuple[int, ...]
 Draw = Callable[..., Array]
 
-# Bytes of weights that may still be made while a model's file is read; None outside of that.
-_budget: contextvars.ContextVar[list[int] | None] = contextvars.ContextVar("budget", default=None)
+
+@dataclass
+class Budget:
+    """The bytes of weights that a model's file may still ask for, and whether they are zeros."""
+
+    left: int
+    zeros: bool
+
+
+_budget: contextvars.ContextVar[Budget | None] = contextvars.ContextVar("budget", default=None)
 
 
 def _fans(shape: Shape) -> tuple[float, float]:
@@ -97,6 +107,10 @@ _ALIASES = {
     "uniform": "RandomUniform",
     "normal": "RandomNormal",
     "orthogonal_initializer": "Orthogonal",
+    "zero": "Zeros",
+    "one": "Ones",
+    "random_uniform_initializer": "RandomUniform",
+    "random_normal_initializer": "RandomNormal",
 }
 NAMES = tuple(_TABLE)
 _BY_SNAKE_CASE = {snake_case(name): name for name in _TABLE}
@@ -174,9 +188,9 @@ def get(identifier: Any) -> Initializer:
 
 
 @contextmanager
-def zeros_within(budget_bytes: int) -> Iterator[None]:
-    """Make weights as zeros, for values that will be replaced, and no more than the budget."""
-    token = _budget.set([budget_bytes])
+def within(budget_bytes: int, zeros: bool = True) -> Iterator[None]:
+    """Make no more weights than the budget, as zeros if their values will be replaced."""
+    token = _budget.set(Budget(budget_bytes, zeros))
     try:
         yield
     finally:
@@ -187,17 +201,16 @@ def make(identifier: Any, shape: Shape, dtype: Any) -> Array:
     """Return a new weight's values.
 
     Raises:
-        ValueError: the weight is larger than what is left of the budget of `zeros_within`.
+        ValueError: the weight is larger than what is left of the budget of `within`.
     """
     budget = _budget.get()
-    if budget is None:
-        return get(identifier)(shape, dtype)
-    size = np.dtype(dtype).itemsize
-    for length in shape:
-        size *= length
-    if size > budget[0]:
-        raise ValueError(
-            f"weight of shape {shape} does not fit the {budget[0]} bytes left in the file"
-        )
-    budget[0] -= size
-    return np.zeros(shape, dtype)
+    if budget is not None:
+        size = math.prod(shape, start=np.dtype(dtype).itemsize)
+        if size > budget.left:
+            raise ValueError(
+                f"weight of shape {shape} does not fit the {budget.left} bytes left in the file"
+            )
+        budget.left -= size
+        if budget.zeros:
+            return np.zeros(shape, dtype)
+    return get(identifier)(shape, dtype)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rnn_core import _graph, _graph_config, _predict, _saving
+from rnn_core import _graph, _graph_config, _keras_weights, _predict, _saving
 from rnn_core._folding import fold_nodes
 from rnn_core._graph import SymbolicTensor
 from rnn_core._input import InputLayer
@@ -274,6 +275,31 @@ class Model(Layer):
         x = self._arrange(x)
         with Together():
             return _predict.predict(self, x, batch_size, bool(progress))
+
+    def load_weights(self, path: Any) -> None:
+        """Replace the values of all weights by those of a file.
+
+        Args:
+            path: of a ``.weights.h5``, ``.weights.json`` or ``.keras`` (Keras 3 and late Keras 2),
+                or of an ``.h5`` of any Keras, with or without a model; layers are taken by order.
+
+        Raises:
+            FileNotFoundError: no such file.
+            ValueError: a file that is corrupt, of another kind, or of a model with other layers or
+                shapes; or the model is not built. Nothing is changed then.
+            ImportError: h5py is not installed.
+
+        >>> from rnn_core import Dense, Sequential
+        >>> Sequential([Dense(2, input_shape=(3,))]).load_weights("missing.weights.h5")
+        Traceback (most recent call last):
+            ...
+        FileNotFoundError: [Errno 2] No such file or directory: 'missing.weights.h5'
+        """
+        path = Path(path)
+        _keras_weights.refuse_checkpoints(path)
+        if not self.built:
+            raise ValueError(f"{self.name} is not built: call it once, or begin it with an Input")
+        _keras_weights.load(self, path)
 
     # Shapes and masks
 

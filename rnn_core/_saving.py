@@ -46,7 +46,4 @@ def arrays_by_path(model: Any) -> dict[str, Array]:
     """
     if not model.built:
         raise ValueError(f"{model.name} has no weights yet: call or build it before saving")
-    paths: dict[int, tuple[str, Array]] = {}
-    for name, weight in weights_by_path(model):
-        paths.setdefault(id(weight), (name, weight.value))
-    return dict(paths.values())
+    return {name: weight.value for name, weight in weights_by_path(model)}

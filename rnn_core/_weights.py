@@ -209,10 +209,12 @@ class Weighted:
         """
         self._assign_weights(self._walk_weights(), list(weights))
 
-    def _assign_weights(
-        self, targets: list[Weight], values: list[Any], adopt: bool = False
-    ) -> None:
-        """Copy `values` into `targets`, all or none; or have them adopted, where that can be."""
+    def _assign_weights(self, targets: list[Weight], values: list[Any]) -> None:
+        """Copy `values` into `targets`, all or none; see `set_weights`."""
+        assign(targets, self._fitting(targets, values))
+
+    def _fitting(self, targets: list[Weight], values: list[Any]) -> list[Array]:
+        """Return `values` as arrays, or raise ValueError if `targets` have other shapes."""
         if len(values) != len(targets):
             raise ValueError(f"{self.name}: {len(values)} weights, expected {len(targets)}")
         arrays = [
@@ -225,13 +227,18 @@ class Weighted:
                     f"{self.name}: weight {weight.name!r} has shape {array.shape}, "
                     f"expected {weight.value.shape}"
                 )
-        for weight, array in zip(targets, arrays, strict=True):
-            if adopt and array.flags.c_contiguous and array.flags.aligned:
-                weight.adopt(array)
-            else:
-                weight.fill(array)
-            weight.owner._weights_changed()
+        return arrays
 
     def _weights_changed(self) -> None:
         """Forget what was derived from the weights; called whenever they are replaced."""
         self.revision += 1
+
+
+def assign(targets: list[Weight], arrays: list[Array], adopt: bool = False) -> None:
+    """Copy arrays of the right shapes into weights, or have them adopted where that can be."""
+    for weight, array in zip(targets, arrays, strict=True):
+        if adopt and array.flags.c_contiguous and array.flags.aligned:
+            weight.adopt(array)
+        else:
+            weight.fill(array)
+        weight.owner._weights_changed()

@@ -11,7 +11,14 @@ from rnn_core._conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D, ConvLSTMCell
 from rnn_core._input import Input, InputLayer
 from rnn_core._layer import Layer
 from rnn_core._layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
-from rnn_core._layers.convolution import Conv1D
+from rnn_core._layers.convolution import (
+    Conv1D,
+    Conv2D,
+    DepthwiseConv1D,
+    DepthwiseConv2D,
+    SeparableConv1D,
+    SeparableConv2D,
+)
 from rnn_core._layers.dense import Dense
 from rnn_core._layers.dropout import (
     ActivityRegularization,
@@ -63,11 +70,14 @@ __all__ = [
     "Bidirectional",
     "Concatenate",
     "Conv1D",
+    "Conv2D",
     "ConvLSTM1D",
     "ConvLSTM2D",
     "ConvLSTM3D",
     "ConvLSTMCell",
     "Dense",
+    "DepthwiseConv1D",
+    "DepthwiseConv2D",
     "Dropout",
     "Embedding",
     "Flatten",
@@ -92,6 +102,8 @@ __all__ = [
     "ReLU",
     "RepeatVector",
     "Reshape",
+    "SeparableConv1D",
+    "SeparableConv2D",
     "SimpleRNN",
     "SimpleRNNCell",
     "Softmax",

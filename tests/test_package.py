@@ -39,6 +39,7 @@ FLOORS = [
     ["_rnn_layers", "_bidirectional", "_predict", "_weight_paths", "_keras_config"],
     ["_saving"],
     ["_folding", "_conv_lstm"],
+    ["_keras_weights"],
     ["_model", "layers"],
     ["_sequential"],
     ["importers", "_tables"],

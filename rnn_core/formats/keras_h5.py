@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rnn_core._typing import Array
 from rnn_core.formats import hdf5
 from rnn_core.formats.json_text import parse
 
 
-def read(path: Path) -> tuple[Any, str, dict[str, list[Array]]]:
-    """Return the model's config, Keras's version, and each layer's arrays in the layer's order.
+class Legacy(NamedTuple):
+    """What such a file holds: each layer's arrays in the layer's order, and who wrote them."""
+
+    layers: dict[str, list[Array]]
+    version: str
+    backend: str | None
+
+
+def read(path: Path) -> tuple[Any, Legacy]:
+    """Return the model's config and its weights.
 
     Raises:
         ValueError: the file is corrupt, or holds weights without a model.
@@ -20,14 +28,37 @@ def read(path: Path) -> tuple[Any, str, dict[str, list[Array]]]:
     with hdf5.open_file(path, str(path)) as file:
         text = hdf5.attribute(file, "model_config")
         if text is None:
-            raise ValueError("it holds no model_config, only weights: save the whole model")
-        group = hdf5.child(file, "model_weights")
-        version = hdf5.attribute(group, "keras_version") or hdf5.attribute(file, "keras_version")
-        layers = {
-            name: _arrays(hdf5.child(group, name), budget)
-            for name in hdf5.names(group, "layer_names")
-        }
-    return parse(text, f"{path}: model_config"), str(version or "1"), layers
+            raise ValueError(
+                "it holds no model_config, only weights: save the whole model, "
+                "or make the model and call its load_weights"
+            )
+        legacy = _legacy(file, hdf5.child(file, "model_weights"), budget)
+    return parse(text, f"{path}: model_config"), legacy
+
+
+def read_weights(path: Path) -> Legacy | None:
+    """Return the weights of such a file, with or without a model; None for another HDF5 file.
+
+    Raises:
+        ValueError: the file is corrupt.
+    """
+    budget = hdf5.Budget(path.stat().st_size)
+    with hdf5.open_file(path, str(path)) as file:
+        if hdf5.attribute(file, "model_config") is not None:
+            return _legacy(file, hdf5.child(file, "model_weights"), budget)
+        listed = (hdf5.attribute(file, name) for name in ("layer_names", "layer_names0"))
+        return _legacy(file, file, budget) if any(names is not None for names in listed) else None
+
+
+def _legacy(file: Any, group: Any, budget: hdf5.Budget) -> Legacy:
+    def said(name: str) -> Any:
+        return hdf5.attribute(group, name) or hdf5.attribute(file, name)
+
+    layers = {
+        name: _arrays(hdf5.child(group, name), budget) for name in hdf5.names(group, "layer_names")
+    }
+    backend = said("backend")
+    return Legacy(layers, str(said("keras_version") or "1"), backend and str(backend))
 
 
 def _arrays(group: Any, budget: hdf5.Budget) -> list[Array]:

@@ -35,15 +35,52 @@ def read(path: Path) -> tuple[Any, str, dict[str, Array]]:
             weights = _member(archive, "model.weights.h5", size)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
         raise ValueError(f"{path} is truncated or corrupt: {error}") from error
-    budget = hdf5.Budget(len(weights))
-    with hdf5.open_file(weights, f"{path}: model.weights.h5") as file:
-        arrays = {
+    arrays = _arrays(weights, len(weights), f"{path}: model.weights.h5")
+    version = metadata.get("keras_version") if isinstance(metadata, dict) else None
+    return config, str(version or "3"), arrays
+
+
+def read_weights(path: Path) -> dict[str, Array]:
+    """Return the arrays of a ``.weights.h5``, by path as in an archive.
+
+    Raises:
+        ValueError: the file is corrupt.
+    """
+    return _arrays(path, path.stat().st_size, str(path))
+
+
+def read_shards(path: Path) -> dict[str, Array]:
+    """Return the arrays of the files that a ``.weights.json`` lists; they lie beside it.
+
+    Raises:
+        ValueError: a file is corrupt, or is listed as lying elsewhere.
+        FileNotFoundError: a listed file is missing.
+    """
+    listed = parse(path.read_bytes(), str(path))
+    places = listed.get("weight_map") if isinstance(listed, dict) else None
+    if not isinstance(places, dict):
+        raise ValueError(f"{path} has no weight_map: it is no .weights.json")
+    names = [
+        name
+        for found in places.values()
+        for name in (found if isinstance(found, list) else [found])
+    ]
+    arrays: dict[str, Array] = {}
+    for name in dict.fromkeys(map(str, names)):
+        if Path(name).name != name:
+            raise ValueError(f"{path} lists {name!r}, expected a file beside it")
+        arrays.update(read_weights(path.parent / name))
+    return arrays
+
+
+def _arrays(source: Any, size: int, what: str) -> dict[str, Array]:
+    budget = hdf5.Budget(size)
+    with hdf5.open_file(source, what) as file:
+        return {
             dataset.name[1:]: hdf5.read(dataset, budget)
             for dataset in hdf5.walk(file)
             if "/vars/" in dataset.name and not dataset.name.startswith("/optimizer/")
         }
-    version = metadata.get("keras_version") if isinstance(metadata, dict) else None
-    return config, str(version or "3"), arrays
 
 
 def _member(archive: zipfile.ZipFile, name: str, archive_bytes: int) -> bytes:

@@ -1,149 +1,116 @@
-"""Models that Keras saved: configs to layers, arrays to their weights."""
+"""Models that Keras saved, or has in memory: configs to layers, arrays to their weights."""
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
-from rnn_core import _initializers
-from rnn_core._layer import Layer
+from rnn_core._keras_weights import (
+    Source,
+    assign_by_layer,
+    assign_by_path,
+    assign_layers,
+    order_of,
+)
 from rnn_core._model import Model
-from rnn_core._registry import layer_from_config
-from rnn_core._sequential import Sequential
-from rnn_core._weight_paths import weights_by_path
-from rnn_core._weights import Weight
+from rnn_core._registry import known_objects, layer_from_config, shared_objects
 from rnn_core.formats import keras_h5, keras_zip
+from rnn_core.formats.json_text import parse
+from rnn_core.importers.building import budget, build, reading_config
+from rnn_core.importers.keras_config import upgrade
 
-# Layers' weights may take this many times the file: float16 in a file is float32 here, or float64.
-_EXPANSION = 4
-# What a config of wrong or missing parts can raise on its way through the layers.
-_MISMADE = (
-    *(KeyError, IndexError, TypeError, AttributeError, ValueError),
-    *(ArithmeticError, RecursionError, MemoryError),
-)
-_GRU = ("GRU", "GRUCell")
-# When the gates' default activation changed from hard_sigmoid.
-_SIGMOID_SINCE = {
-    **dict.fromkeys((*_GRU, "LSTM", "LSTMCell"), (2, 3)),
-    **dict.fromkeys(("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "ConvLSTMCell"), (3,)),
-}
-# Layers whose masks follow another rule in Keras 2.
-_MASK_RULES = frozenset(
-    [
-        "Add",
-        "Subtract",
-        "Multiply",
-        "Average",
-        "Maximum",
-        "Minimum",
-        "Concatenate",
-        "TimeDistributed",
-    ]
-)
+# Weights of a model without any in its file may take this more.
+_SLACK = 64 << 20
+# The packages whose objects `from_live` takes.
+_KERASES = ("keras", "tf_keras", "tensorflow")
 
 
 def load_h5(path: Path) -> Model:
     """Return the model of a legacy HDF5 file."""
-    config, version, arrays = keras_h5.read(path)
-    model = _build(path, config, version)
-    order = _keras2_order if _is_before(version, 3) else _keras3_order
-    for layer in model.layers:
-        targets = order(layer)
-        values = arrays.pop(layer.name, [])
-        if targets or values:
-            layer._assign_weights(targets, values, adopt=True)
-    _expect_none_left(path, [name for name, values in arrays.items() if values])
+    config, weights = keras_h5.read(path)
+    source = Source.of(weights.version, weights.backend)
+    model = _build(path, config, source, budget(path))
+    try:
+        assign_by_layer(model, weights.layers, source, adopt=True)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     return model
 
 
 def load_zip(path: Path) -> Model:
     """Return the model of a ``.keras`` archive."""
     config, version, arrays = keras_zip.read(path)
-    if any(name.startswith("_layer_checkpoint_dependencies/") for name in arrays):
-        arrays = {
-            name.replace("_layer_checkpoint_dependencies/", "layers/"): value
-            for name, value in arrays.items()
-        }
-    model = _build(path, config, version)
-    targets, values = [], []
-    for name, weight in weights_by_path(model):
-        if name not in arrays:
-            raise ValueError(
-                f"{path}: layer {weight.owner.name!r} needs {name}, which is not in the file"
-            )
-        targets.append(weight)
-        values.append(arrays[name])
-    model._assign_weights(targets, values, adopt=True)
-    return model
-
-
-def _build(path: Path, config: Any, version: str) -> Model:
-    """Return the model of a config, built, its weights still zeros."""
+    model = _build(path, config, Source.of(version), budget(path))
     try:
-        config = _upgrade(config, version)
-        with _initializers.zeros_within(_EXPANSION * path.stat().st_size):
-            model = layer_from_config(config)
-            if not isinstance(model, Model):
-                raise ValueError(f"it is of a {type(model).__name__}, expected a model")
-            if isinstance(model, Sequential):
-                _build_chain(model)
-    except _MISMADE as error:
-        raise ValueError(f"{path}: cannot make the model of its config: {error}") from error
+        assign_by_path(model, arrays, adopt=True)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     return model
 
 
-def _build_chain(model: Sequential) -> None:
-    if not model.input_layers:
-        raise ValueError(f"model {model.name!r} does not say what shape its inputs have")
-    model._ensure_built(model.input_layers[0].batch_shape)
+def load_json(path: Path, weights: Path | None = None) -> Model:
+    """Return the model of a text of `to_json`, with initial weights.
 
-
-def _upgrade(config: Any, version: str) -> Any:
-    """Return a config with what its Keras meant by its defaults and names written out.
-
-    Keras 2's hard_sigmoid is another function than Keras 3's, and arguments that an older version
-    did not know yet have the value they had then.
+    Args:
+        path: of the text.
+        weights: the file that the model's weights will come from, which says how large they are.
     """
-    if isinstance(config, list):
-        return [_upgrade(item, version) for item in config]
-    if not isinstance(config, dict):
-        return config
-    config = {key: _upgrade(value, version) for key, value in config.items()}
-    inner, class_name = config.get("config"), config.get("class_name")
-    if not isinstance(inner, dict) or not _is_before(version, 3):
-        return config
-    if class_name in _MASK_RULES:
-        inner["keras_version"] = 2
-    if class_name in _GRU:
-        inner.setdefault("reset_after", False)
-    if class_name in _SIGMOID_SINCE and _is_before(version, *_SIGMOID_SINCE[class_name]):
-        inner.setdefault("recurrent_activation", "hard_sigmoid")
-    for key in ("activation", "recurrent_activation"):
-        if inner.get(key) == "hard_sigmoid":
-            inner[key] = "hard_sigmoid_legacy"
-    return config
+    config = parse(path.read_bytes(), str(path))
+    # Keras 3 names modules, and no version.
+    version = config.get("keras_version") or ("3" if "module" in config else "1")
+    weight_bytes = budget(path, *([] if weights is None else [weights])) + _SLACK
+    return _build(path, config, Source.of(str(version)), weight_bytes, zeros=weights is not None)
 
 
-def _is_before(version: str, *release: int) -> bool:
-    numbers = [int(part) if part.isdecimal() else 0 for part in version.split(".")[:3]]
-    return tuple(numbers) < release
+def _build(path: Path, config: Any, source: Source, weight_bytes: int, zeros: bool = True) -> Model:
+    with reading_config(path):
+        config = upgrade(config, source)
+    model = build(path, config, weight_bytes, zeros)
+    if not isinstance(model, Model):
+        raise ValueError(f"{path} is of a {type(model).__name__}, expected a model")
+    return model
 
 
-# The order of weights
+# Objects in memory
 
 
-def _keras3_order(layer: Layer) -> list[Weight]:
-    weights = layer._walk_weights()
-    if layer.trainable:
-        # A stable sort: those that Keras would train come first.
-        weights.sort(key=lambda weight: not (weight.trainable and weight.owner.trainable))
-    return weights
+def from_live(model: Any, custom_objects: dict[str, Any] | None) -> Any:
+    """Return what an object of Keras is here; see `rnn_core.from_keras`."""
+    source = _source_of(model)
+    if hasattr(model, "to_json"):
+        config = json.loads(model.to_json())
+    else:
+        config = {"class_name": type(model).__name__, "config": model.get_config()}
+    with known_objects(custom_objects), shared_objects():
+        layer = layer_from_config(upgrade(config, source))
+    if not layer.built:
+        layer._ensure_built(_built_shape(model))
+    pairs = [(layer, model)]
+    if isinstance(layer, Model):
+        pairs = list(zip(layer.layers, model.layers, strict=True))
+    parts = [(mine, order_of(mine, source), theirs.get_weights()) for mine, theirs in pairs]
+    assign_layers([part for part in parts if part[1] or part[2]], source)
+    return layer
 
 
-def _keras2_order(layer: Layer) -> list[Weight]:
-    return [*layer._trainable(), *layer._non_trainable()]
+def _source_of(model: Any) -> Source:
+    """Return the Keras that an object's class, or one it derives from, is of."""
+    roots = [base.__module__.partition(".")[0] for base in type(model).__mro__]
+    root = next((root for root in roots if root in _KERASES), None)
+    if root == "tensorflow":
+        return Source.of("2.4.0-tf")
+    return Source.of(str(getattr(sys.modules.get(str(root)), "__version__", "3")))
 
 
-def _expect_none_left(path: Path, names: list[str]) -> None:
-    if names:
-        raise ValueError(f"{path}: weights of layer {names[0]!r} belong to no layer of the model")
+def _built_shape(model: Any) -> Any:
+    """Return the shape of the inputs that an object of Keras is built for."""
+    config = model.get_build_config() if hasattr(model, "get_build_config") else None
+    shape = (config or {}).get("input_shape") or getattr(model, "_build_input_shape", None)
+    shapes = (config or {}).get("shapes_dict") or {}
+    shape = shape or next(iter(shapes.values()), None)
+    if shape is None:
+        name = getattr(model, "name", type(model).__name__)
+        raise ValueError(f"{name!r} is not built, expected a layer that has weights")
+    return tuple(shape)

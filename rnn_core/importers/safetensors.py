@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from rnn_core._keras_weights import assign_by_path
 from rnn_core.formats import safetensors
 from rnn_core.formats.json_text import parse
-from rnn_core.importers.building import build, fill
+from rnn_core.importers.building import budget, build
 
 
 def load_safetensors(path: Path) -> Any:
@@ -15,6 +16,10 @@ def load_safetensors(path: Path) -> Any:
     metadata, arrays = safetensors.read(path)
     if metadata.get("format") != "rnn_core":
         return arrays
-    model = build(path, parse(metadata.get("config", ""), f"{path}: config"))
-    fill(path, model, arrays)
+    config = parse(metadata.get("config", ""), f"{path}: config")
+    model = build(path, config, budget(path))
+    try:
+        assign_by_path(model, arrays, adopt=True)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from error
     return model
