@@ -200,6 +200,10 @@ class _KernelCell(_DropoutCell):
     def _activation_keys(self) -> tuple[str, ...]:
         return ("activation",)
 
+    def _runner(self) -> str:
+        plan = self._ready_plan()
+        return f"{plan.backend} {_engine.isa()}" if plan else "Python"
+
     def _flops_per_step(self) -> int:
         return 2 * (self.kernel.size + self.recurrent_kernel.size)
 

@@ -1,4 +1,4 @@
-"""The command ``rnn-core``: score, inspect, info."""
+"""The command ``rnn-core``: score, info, and those of `_cli_models`."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ import numpy as np
 
 import rnn_core
 from rnn_core import _engine, _tables, _threads
+from rnn_core._cli_models import add_parsers
 from rnn_core._files import replacing
-from rnn_core._model import Model, shape_text
+from rnn_core._model import Model
 from rnn_core._typing import Array
 
 _OUTPUTS = (".npy", ".csv")
@@ -30,17 +31,21 @@ _ERRORS = (ValueError, TypeError, OSError, ImportError, MemoryError, RuntimeErro
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status: 0, or 2 after one line on stderr."""
+    """Run a command and return its exit status: 0, or 2 after one line on stderr.
+
+    `verify` returns 1 if outputs differ.
+    """
     options = _parser().parse_args(arguments)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _stop)
     try:
-        options.command(options)
+        status = options.command(options) or 0
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read our lines has gone, which takes nothing from what was done.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except _ERRORS as error:
         text = " ".join(str(error).split()) or type(error).__name__
         print(f"rnn-core: {text}", file=sys.stderr)
@@ -48,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("rnn-core: interrupted", file=sys.stderr)
         return 130
-    return 0
+    return int(status)
 
 
 def _stop(number: int, frame: Any) -> None:
@@ -86,9 +91,7 @@ def _parser() -> argparse.ArgumentParser:
         "--which", type=int, metavar="N", help="the output to write, from 0, if there are several"
     )
 
-    inspect = commands.add_parser("inspect", help="print a model's layers")
-    inspect.set_defaults(command=_inspect)
-    inspect.add_argument("model", type=Path, metavar="MODEL")
+    add_parsers(commands)
 
     info = commands.add_parser("info", help="print versions, CPU and BLAS")
     info.set_defaults(command=_info)
@@ -207,35 +210,6 @@ def _output_names(shape: tuple[int, ...], given: str | None) -> list[str]:
     for steps in reversed(shape[:-1]):
         names = [f"{step}.{name}" for step in range(steps) for name in names]
     return names
-
-
-# inspect
-
-
-def _inspect(options: argparse.Namespace) -> None:
-    model = rnn_core.load(options.model)
-    inputs = ", ".join(shape_text(layer.batch_shape) for layer in model.input_layers)
-    print(f"{options.model}: {type(model).__name__} {model.name!r}, input {inputs}")
-    rows = [("layer", "class", "output shape", "weights", "FLOPs/step")]
-    for layer, shape in model._output_shapes():
-        weights = " ".join("x".join(map(str, weight.shape)) for weight in layer.weights)
-        rows.append(
-            (
-                layer.name,
-                type(layer).__name__,
-                shape_text(shape),
-                weights or "-",
-                f"{layer._flops_per_step():,}",
-            )
-        )
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
-    for *texts, flops in rows:
-        cells = [text.ljust(width) for text, width in zip(texts, widths, strict=False)]
-        print("  ".join([*cells, flops.rjust(widths[4])]))
-    print(
-        f"{model.count_params():,} weights, {sum(w.nbytes for w in model.weights):,} bytes, "
-        f"{model._flops_per_step():,} FLOPs per step"
-    )
 
 
 # info

@@ -96,6 +96,8 @@ class Layer(Weighted):
     _keras3_arguments: ClassVar[tuple[str, ...]] = ()
     # What the inputs' axes mean, for layers that want a fixed number of them.
     input_axes: ClassVar[str | None] = None
+    # Where a model came from, for people to read: `load` says it.
+    origin: str | None = None
     # A class from elsewhere, whose `call` may run several layers with states.
     _is_users: ClassVar[bool] = False
     _building_for_call: bool = False
@@ -296,6 +298,11 @@ class Layer(Weighted):
         return sum(layer._flops_per_step() for layer in self._sublayers())
 
     # Configuration
+
+    def _runner(self) -> str:
+        """Return what computes the layer, for people to read."""
+        parts = {layer._runner() for layer in self._sublayers()}
+        return "Python" if self._is_users else ", ".join(sorted(parts)) or "NumPy"
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON and for `from_config`.

@@ -24,16 +24,17 @@ def save(model: Any, path: Any) -> None:
         raise ValueError(f"cannot save to {path}, expected a name that ends in {expected}")
     config, arrays = config_of(model), arrays_by_path(model)
     if path.suffix == ".safetensors":
-        save_tensors(path, config, arrays)
+        save_tensors(path, config, arrays, model.origin)
         return
     content = to_keras3(config)
     with replacing(path) as temporary:
         keras_zip.write(temporary, content, arrays)
 
 
-def save_tensors(path: Path, config: Any, arrays: dict[str, Array]) -> None:
+def save_tensors(path: Path, config: Any, arrays: dict[str, Array], origin: str | None) -> None:
     """Write a config and arrays in the safetensors format."""
-    metadata = {"format": "rnn_core", "config": json.dumps(config, separators=(",", ":"))}
+    text = json.dumps(config, separators=(",", ":"))
+    metadata = {"format": "rnn_core", "origin": origin or "rnn_core", "config": text}
     with replacing(path) as temporary:
         safetensors.write(temporary, arrays, metadata)
 

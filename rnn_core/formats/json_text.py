@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+# A part of a list or object takes up to some 100 bytes of memory, and may be 3 of text.
+_PART_BYTES, _MOST = 100, 32 << 20
+
 
 def parse(text: str | bytes, what: str) -> Any:
     """Return what a JSON text says.
@@ -14,9 +17,14 @@ def parse(text: str | bytes, what: str) -> Any:
         what: named in errors.
 
     Raises:
-        ValueError: no JSON, or nested too deep.
+        ValueError: no JSON, nested too deep, or of so many parts that they take more memory than
+            four times the text and 32 MB.
     """
+    content = text if isinstance(text, bytes) else text.encode()
+    parts = sum(map(content.count, (b",", b"[", b"{")))
+    if parts * _PART_BYTES > 4 * len(content) + _MOST:
+        raise ValueError(f"{what} has {parts} parts in {len(content)} bytes of JSON, too many")
     try:
-        return json.loads(text)
+        return json.loads(content)
     except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"{what} is no JSON: {error}") from error

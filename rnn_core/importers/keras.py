@@ -32,6 +32,7 @@ def load_h5(path: Path) -> Model:
     config, weights = keras_h5.read(path)
     source = Source.of(weights.version, weights.backend)
     model = _build(path, config, source, budget(path))
+    model.origin = f"Keras {weights.version}, HDF5"
     try:
         assign_by_layer(model, weights.layers, source, adopt=True)
     except ValueError as error:
@@ -43,6 +44,7 @@ def load_zip(path: Path) -> Model:
     """Return the model of a ``.keras`` archive."""
     config, version, arrays = keras_zip.read(path)
     model = _build(path, config, Source.of(version), budget(path))
+    model.origin = f"Keras {version}, .keras archive"
     try:
         assign_by_path(model, arrays, adopt=True)
     except ValueError as error:
@@ -61,7 +63,9 @@ def load_json(path: Path, weights: Path | None = None) -> Model:
     # Keras 3 names modules, and no version.
     version = config.get("keras_version") or ("3" if "module" in config else "1")
     weight_bytes = budget(path, *([] if weights is None else [weights])) + _SLACK
-    return _build(path, config, Source.of(str(version)), weight_bytes, zeros=weights is not None)
+    model = _build(path, config, Source.of(str(version)), weight_bytes, zeros=weights is not None)
+    model.origin = f"Keras {version}, architecture alone"
+    return model
 
 
 def _build(path: Path, config: Any, source: Source, weight_bytes: int, zeros: bool = True) -> Model:

@@ -18,6 +18,7 @@ def load_safetensors(path: Path) -> Any:
         return arrays
     config = parse(metadata.get("config", ""), f"{path}: config")
     model = build(path, config, budget(path))
+    model.origin = f"{metadata.get('origin', 'rnn_core')}, .safetensors"
     try:
         assign_by_path(model, arrays, adopt=True)
     except (ValueError, TypeError) as error:
