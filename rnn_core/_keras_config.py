@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rnn_core import _initializers
+from rnn_core._graph import Node, SymbolicTensor
+from rnn_core._layer import Layer
+from rnn_core._nest import flatten
 from rnn_core._registry import LAYERS
+from rnn_core._signatures import takes
 
 # Arguments that Keras 3 does not have, and what it does without them; any value if None.
 _UNKNOWN = {
@@ -78,3 +83,39 @@ def _operation(config: dict[str, Any]) -> dict[str, Any]:
         "config": {"name": config["name"], **config["arguments"]},
         "registered_name": config["function"],
     }
+
+
+def check_masks(nodes: Sequence[Node]) -> None:
+    """Raise ValueError if a mask that was made of several goes into a layer of itself.
+
+    Keras 3 makes such a mask by operations that become part of the graph: they change the order of
+    its layers, by which it finds their weights, and Keras 2 makes another mask. In a graph of Keras
+    3 they stand there, and layers are given their outcome.
+    """
+    # For each tensor with a mask, whether that is one made of several.
+    joined: dict[SymbolicTensor, bool] = {}
+    for node in nodes:
+        layer, tensors = node.layer, flatten(node.inputs)
+        inputs = [tensor for tensor in tensors if tensor in joined]
+        given = node.kwargs.get("mask") is not None
+        uses_mask = takes(layer.call, "mask") and not given
+        if uses_mask and any(joined[tensor] for tensor in inputs):
+            raise ValueError(
+                f"layer {layer.name!r} has a mask that a layer below makes of several, which does "
+                "not fit into a file of Keras 3: save as .safetensors"
+            )
+        makes = getattr(layer, "mask_zero", False) or type(layer).__name__ == "Masking"
+        passes = layer.supports_masking and getattr(layer, "return_sequences", True)
+        if makes or (passes and (inputs or given)):
+            joins = _joins_masks(layer, len(inputs), len(tensors))
+            joins = joins or any(joined[tensor] for tensor in inputs)
+            joined.update(dict.fromkeys(flatten(node.outputs), joins and not given))
+
+
+def _joins_masks(layer: Layer, masks: int, inputs: int) -> bool:
+    """Return whether a layer makes a mask of those that some of its inputs have."""
+    version = getattr(layer, "keras_version", None)
+    if version != 3:
+        return version == 2 and masks > 0
+    every = isinstance(layer, LAYERS["Concatenate"]) or masks == inputs
+    return every and masks > 0 and not isinstance(layer, LAYERS["TimeDistributed"])

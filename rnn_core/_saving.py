@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rnn_core._files import replacing
-from rnn_core._keras_config import to_keras3
+from rnn_core._keras_config import check_masks, to_keras3
 from rnn_core._registry import config_of
 from rnn_core._typing import Array
 from rnn_core._weight_paths import weights_by_path
@@ -26,6 +26,7 @@ def save(model: Any, path: Any) -> None:
     if path.suffix == ".safetensors":
         save_tensors(path, config, arrays, model.origin)
         return
+    check_masks(getattr(model, "_nodes", []))
     content = to_keras3(config)
     with replacing(path) as temporary:
         keras_zip.write(temporary, content, arrays)
