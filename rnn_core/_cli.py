@@ -98,6 +98,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _model(path: Path) -> Model:
+    model = rnn_core.load(path)
+    if not isinstance(model, Model):
+        raise ValueError(f"{path} holds weights, expected a model: rnn_core.from_torch makes one")
+    return model
+
+
 def _split(names: str | None) -> list[str] | None:
     return None if names is None else [name.strip() for name in names.split(",")]
 
@@ -119,7 +126,7 @@ def _score(options: argparse.Namespace) -> None:
             raise ValueError(f"output is {options.output}, which is also what it is made from")
     if options.threads is not None:
         rnn_core.set_num_threads(options.threads)
-    model = rnn_core.load(options.model)
+    model = _model(options.model)
     x, kept = _read(model, options)
     terminal = sys.stderr is not None and sys.stderr.isatty()
     progress = terminal and importlib.util.find_spec("tqdm") is not None

@@ -38,7 +38,7 @@ FLOORS = [
     ["_rnn", "_layers", "_graph_config"],
     ["_rnn_layers", "_bidirectional", "_predict", "_weight_paths", "_keras_config"],
     ["_saving"],
-    ["_folding", "_conv_lstm"],
+    ["_folding", "_conv_lstm", "_torch"],
     ["_keras_weights"],
     ["_model", "layers"],
     ["_sequential"],

@@ -42,6 +42,15 @@ def _joined(shapes: list[Any], axis: int = 0) -> Any:
     return (*shapes[0][:place], total, *shapes[0][place + 1 :])
 
 
+def _taken(shapes: list[Any], axis: int, **_: Any) -> Any:
+    return _reduced(shapes, axis)
+
+
+def _log_softmax(x: Any, axis: int = -1) -> Any:
+    shifted = x - x.max(axis=axis, keepdims=True, initial=-np.inf)
+    return shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
+
+
 def _all_axes(function: Any) -> Callable[..., Any]:
     def reduction(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
         return function(x, axis=tuple(axis) if isinstance(axis, list) else axis, keepdims=keepdims)
@@ -57,6 +66,7 @@ _OPERATIONS: dict[str, tuple[Callable[..., Any], ShapeFunction]] = {
     "Concatenate": (np.concatenate, _joined),
     "Equal": (np.equal, _common),
     "ExpandDims": (np.expand_dims, _expanded),
+    "LogSoftmax": (_log_softmax, _common),
     "LogicalAnd": (np.logical_and, _common),
     "LogicalNot": (np.logical_not, _common),
     "LogicalOr": (np.logical_or, _common),
@@ -64,6 +74,7 @@ _OPERATIONS: dict[str, tuple[Callable[..., Any], ShapeFunction]] = {
     "NotEqual": (np.not_equal, _common),
     "OnesLike": (np.ones_like, _common),
     "Subtract": (np.subtract, _common),
+    "Take": (np.take, _taken),
     "ZerosLike": (np.zeros_like, _common),
 }
 
@@ -105,6 +116,9 @@ class Operation(Layer):
         shapes = [*shapes, *(a.shape for a in args if isinstance(a, SymbolicTensor))]
         arguments = {key: value for key, value in self.arguments.items() if key != "dtype"}
         return _OPERATIONS[self.function][1](shapes, **arguments)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return self._symbolic_shape(input_shape, ())
 
     @classmethod
     def from_keras(cls, function: str, config: dict[str, Any]) -> Operation:

@@ -47,9 +47,9 @@ def _raw(raw: Any, size: int) -> bytes:
     return content
 
 
-def _fill(array: Array, state: Any) -> None:
+def _fill(array: Array, pickled: Any) -> None:
     """Give an empty array the shape and values that NumPy pickles."""
-    _, shape, form, fortran, raw = state
+    _, shape, form, fortran, raw = pickled
     if array.size or type(shape) is not tuple or len(shape) > 32:
         raise ValueError("an array has two states, or no shape")
     count = 1
@@ -58,7 +58,8 @@ def _fill(array: Array, state: Any) -> None:
             raise ValueError("an array has a length that is no whole number")
         count *= length
     content = _raw(raw, count * form.dtype.itemsize)
-    array.__setstate__((1, shape, form.dtype, bool(fortran), content))  # type: ignore[attr-defined]
+    state: Any = 1, shape, form.dtype, bool(fortran), content
+    array.__setstate__(state)
 
 
 def set_state(target: Any, state: Any) -> None:

@@ -2,43 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from rnn_core._keras_weights import refuse_checkpoints
 from rnn_core._registry import known_objects
-from rnn_core.formats import hdf5, keras_zip
+from rnn_core.formats import hdf5, keras_zip, torch_file
 from rnn_core.formats.safetensors import looks_like_one
 from rnn_core.importers import keras
 from rnn_core.importers.safetensors import load_safetensors
 
-# What a file begins with, what it is, and what loads it.
-_IMPORTERS = (
-    (hdf5.SIGNATURE, "Keras HDF5 (.h5)", keras.load_h5),
-    (keras_zip.SIGNATURE, "Keras archive (.keras)", keras.load_zip),
-    (b"{", "Keras architecture (.json)", keras.load_json),
+
+def _begins(signature: bytes) -> Callable[[bytes], bool]:
+    return lambda head: head.startswith(signature)
+
+
+def _load_zip(path: Path) -> Any:
+    return torch_file.read(path) if torch_file.is_archive(path) else keras.load_zip(path)
+
+
+# Whether a file that begins so is of a kind, what the kind is, and what loads it.
+_IMPORTERS: tuple[tuple[Callable[[bytes], bool], str, Callable[[Path], Any]], ...] = (
+    (_begins(hdf5.SIGNATURE), "Keras HDF5 (.h5)", keras.load_h5),
+    (_begins(keras_zip.SIGNATURE), "Keras archive (.keras), PyTorch (.pt, .pth)", _load_zip),
+    (_begins(torch_file.LEGACY_SIGNATURE), "PyTorch before 1.6", torch_file.read),
+    (_begins(b"{"), "Keras architecture (.json)", keras.load_json),
+    (looks_like_one, "safetensors", load_safetensors),
 )
 
 
-def load_model(
+def load(
     path: Path, custom_objects: dict[str, Any] | None = None, weights: Path | None = None
 ) -> Any:
-    """Return the model in a file; see `rnn_core.load`."""
+    """Return the model, or the data, in a file; see `rnn_core.load`."""
     refuse_checkpoints(path)
     with known_objects(custom_objects):
-        model = _import(path, weights)
+        loaded = _import(path, weights)
     if weights is not None:
-        model.load_weights(weights)
-    return model
+        loaded.load_weights(weights)
+    return loaded
 
 
 def _import(path: Path, weights: Path | None) -> Any:
     with open(path, "rb") as file:
         head = file.read(16)
-    if looks_like_one(head):
-        return load_safetensors(path)
-    for signature, _, importer in _IMPORTERS:
-        if head.startswith(signature):
+    for matches, _, importer in _IMPORTERS:
+        if matches(head):
             # An architecture alone says how large its weights are; they have to fit their file.
             apart = importer is keras.load_json and weights is not None
             return keras.load_json(path, weights) if apart else importer(path)
