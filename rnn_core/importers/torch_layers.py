@@ -226,11 +226,14 @@ def _joined(layers: list[Layer], part: Part, setting: Setting) -> list[Layer]:
 
 
 def _inputs(parts: Sequence[Part], channels_first: bool) -> list[Any]:
-    """Return what is known of the inputs' shape: that they are sequences."""
-    kinds = [part.kind for part in parts]
-    if channels_first or not any(kind in RECURRENT for kind in kinds):
+    """Return what is known of the inputs' shape: ids, or the features of sequences."""
+    kinds = {part.kind for part in parts}
+    if not kinds & {*RECURRENT, "Conv1d"}:
         return []
     if "Embedding" in kinds:
         return [Input((None,))]
-    features = next(n for n, _ in (part.features() for part in parts) if n is not None)
-    return [Input((None, features))]
+    taken = ((part.kind, part.features()[0]) for part in parts)
+    kind, features = next((kind, n) for kind, n in taken if n is not None)
+    if not channels_first:
+        return [Input((None, features))]
+    return [Input((features, None))] if kind == "Conv1d" else []

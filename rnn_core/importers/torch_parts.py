@@ -77,7 +77,7 @@ class Part:
         return None, None
 
     def __str__(self) -> str:
-        layers = sum(key.startswith("weight_ih_l") for key in self.arrays)
+        layers = sum(f"weight_ih_l{n}" in self.arrays for n in range(len(self.arrays)))
         if self.kind in RECURRENT:
             taken, given = self.features()
             return f"{self.name!r} ({self.kind}, {taken} to {given} features, {layers} layers)"

@@ -9,6 +9,7 @@ import numpy as np
 
 from rnn_core import _initializers
 from rnn_core._bidirectional import Bidirectional
+from rnn_core._dtypes import as_real
 from rnn_core._layer import Layer
 from rnn_core._layers.dense import Dense
 from rnn_core._rnn_layers import GRU, LSTM, SimpleRNN
@@ -80,9 +81,12 @@ class Recurrent:
         self.dtype = dtype
         self.kind = part.kind.removesuffix("Cell")
         self.is_cell = part.kind in CELLS
-        arrays = {f"{k}_l0": v for k, v in part.arrays.items()} if self.is_cell else part.arrays
-        ends = ["", "_reverse"] if "weight_ih_l0_reverse" in arrays else [""]
-        left = dict(arrays)
+        end = "_l0" if self.is_cell else ""
+        left = {
+            key + end: as_real(value, np.dtype(dtype), repr(part.name), key)
+            for key, value in part.arrays.items()
+        }
+        ends = ["", "_reverse"] if "weight_ih_l0_reverse" in left else [""]
         self.layers: list[list[_Direction]] = []
         while f"weight_ih_l{len(self.layers)}" in left:
             layer = f"_l{len(self.layers)}"
