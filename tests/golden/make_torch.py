@@ -1,18 +1,13 @@
 """Makes tests/golden/torch/: files of torch.save, with what torch computes from their weights.
 
-Run in an environment of ``torch==2.13.*`` and NumPy:
+Run in an environment of ``torch==2.13.*`` and NumPy; ``make_torch_old.py`` makes ``old_*.pt``:
 
     python tests/golden/make_torch.py
-
-and, for the files of older versions, with each of torch 1.0 (Python 2.7), 1.4 and 1.6:
-
-    python tests/golden/make_torch.py old
 """
 
 import collections
 import itertools
 import os
-import sys
 
 import numpy as np
 import torch
@@ -47,7 +42,7 @@ def packed(structure):
     collect(structure)
     whole = torch.cat([tensor.reshape(-1) for tensor in tensors])
     sizes = [tensor.numel() for tensor in tensors]
-    views = [v.view(t.shape) for v, t in zip(whole.split(sizes), tensors)]
+    views = [v.view(t.shape) for v, t in zip(whole.split(sizes), tensors, strict=True)]
     return replaced(structure)
 
 
@@ -89,7 +84,7 @@ def call(kind, module, options, batch_first, with_states, lengths):
     twin = kind(FEATURES, UNITS, batch_first=batch_first, **options)
     twin.load_state_dict(module.state_dict())
     lead = (BATCH, TIMESTEPS) if batch_first else (TIMESTEPS, BATCH)
-    x, hx = torch.randn(lead + (FEATURES,)), None
+    x, hx = torch.randn((*lead, FEATURES)), None
     if with_states:
         rows = options["num_layers"] * (2 if options["bidirectional"] else 1)
         hx = torch.randn(rows, BATCH, options.get("proj_size") or UNITS)
@@ -135,8 +130,8 @@ def alone_cases():
         for lead in ((), (BATCH,)):
             torch.manual_seed(9)
             module = kind(FEATURES, UNITS, **extra)
-            x, hx = torch.randn(lead + (FEATURES,)), torch.randn(lead + (UNITS,))
-            hx = (hx, torch.randn(lead + (UNITS,))) if kind is nn.LSTMCell else hx
+            x, hx = torch.randn((*lead, FEATURES)), torch.randn((*lead, UNITS))
+            hx = (hx, torch.randn((*lead, UNITS))) if kind is nn.LSTMCell else hx
             with torch.no_grad():
                 last = module(x, hx)
             extra.pop("bias", None)
@@ -269,7 +264,7 @@ def tensors():
         scalar=torch.tensor(3.5),
         empty=torch.zeros(0, 4),
         parameter=nn.Parameter(torch.full((2,), 0.5)),
-        buffer=torch.nn.Buffer(torch.tensor([7.0])) if hasattr(nn, "Buffer") else torch.ones(1),
+        buffer=nn.Buffer(torch.tensor([7.0])),
         with_attribute=with_attribute,
         bfloat16=torch.tensor([1.0, -2.5, 3e38, float("inf")], dtype=torch.bfloat16),
         half=torch.tensor([1.0, -2.5, 6e-8], dtype=torch.float16),
@@ -319,7 +314,7 @@ def main():
     found, arrays = tensors()
     np.savez_compressed(os.path.join(HERE, "tensors.npz"), **arrays)
     for protocol in (2, 5):
-        save([found, plain()], "tensors_p%d.pt" % protocol, pickle_protocol=protocol)
+        save([found, plain()], f"tensors_p{protocol}.pt", pickle_protocol=protocol)
     save([found, plain()], "tensors_legacy.pt", _use_new_zipfile_serialization=False)
     save(nn.GRU(2, 2), "whole.pt")
     save({"model": Tagger(), "epoch": 1}, "whole_of_users.pt")
@@ -327,35 +322,5 @@ def main():
     torch.jit.script(nn.Linear(2, 2)).save(os.path.join(HERE, "script.pt"))
 
 
-def main_of_old_versions():
-    torch.manual_seed(12)
-    module = nn.LSTM(FEATURES, UNITS, bidirectional=True)
-    x = torch.randn(TIMESTEPS, BATCH, FEATURES)
-    with torch.no_grad():
-        output, (h, c) = module(x)
-    optimizer = torch.optim.SGD(module.parameters(), lr=0.1, momentum=0.9)
-    module(x)[0].sum().backward()
-    state = collections.OrderedDict((k, v.clone()) for k, v in module.state_dict().items())
-    optimizer.step()
-    whole = torch.arange(10).float()
-    checkpoint = {
-        "state_dict": state,
-        "optimizer": optimizer.state_dict(),
-        "epoch": 3,
-        "large": 2**40,
-        "best": np.float32(0.5),
-        "views": [whole[2:4], whole[6:].view(2, 2).t(), nn.Parameter(whole[:3])],
-        "x": x,
-        "output": output,
-        "h": h,
-        "c": c,
-    }
-    version = torch.__version__.split("+")[0]
-    name = "old_%s_python%d" % (version, sys.version_info[0])
-    save(checkpoint, name + ".pt")
-    if version.startswith("1.6"):
-        save(checkpoint, name + "_legacy.pt", _use_new_zipfile_serialization=False)
-
-
 if __name__ == "__main__":
-    main_of_old_versions() if sys.argv[1:] == ["old"] else main()
+    main()
