@@ -29,7 +29,7 @@ _NONLINEARITIES = ("tanh", "relu")
 def made(layer: Any, input_shape: tuple[Any, ...], weights: Sequence[Array]) -> Any:
     """Return a layer built for inputs of this shape, with these weights."""
     # No more than the weights: nothing is drawn that they replace.
-    with _initializers.zeros_within(8 * sum(weight.size for weight in weights)):
+    with _initializers.within(8 * sum(weight.size for weight in weights)):
         layer._ensure_built(input_shape)
     layer.set_weights(weights)
     return layer
