@@ -12,10 +12,11 @@ from rnn_core._layer import Layer
 from rnn_core._layers.dropout import Dropout, SpatialDropout1D
 from rnn_core._layers.embedding import Embedding
 from rnn_core._rnn import RNN
-from rnn_core._rnn_layers import GRU, LSTM, SimpleRNN
+from rnn_core._rnn_layers import GRU, LSTM, CuDNNGRU, CuDNNLSTM, SimpleRNN
 
 # A larger table costs more to make and to keep in cache than it saves.
 TABLE_BYTES = 16 << 20
+_FOLDED = (RNN, SimpleRNN, GRU, LSTM, CuDNNGRU, CuDNNLSTM)
 _TRAINING_ONLY = (Dropout, SpatialDropout1D)
 
 
@@ -134,7 +135,7 @@ def _fit(embedding: Any, layer: Any) -> bool:
     if type(embedding) is not Embedding:
         return False
     layers = layer._directions() if type(layer) is Bidirectional else (layer,)
-    if any(type(each) not in (RNN, SimpleRNN, GRU, LSTM) for each in layers):
+    if any(type(each) not in _FOLDED for each in layers):
         return False
     columns = max((weight.shape[-1] for weight in layer.weights), default=0)
     small: bool = embedding.input_dim * columns * layer.dtype.itemsize <= TABLE_BYTES

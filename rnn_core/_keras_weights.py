@@ -213,7 +213,7 @@ def _of_cudnn(owner: Any, taken: list[Array], left: Iterator[Array], source: Sou
 def _of_convolution(
     owner: Any, taken: list[Array], left: Iterator[Array], source: Source
 ) -> list[Array]:
-    """Bring kernels of Keras 1 and of Theano, which convolves backwards, into today's form."""
+    """Bring kernels of Keras 1, which all have two axes to convolve over, into today's form."""
     if not taken:
         return taken
     kernel, expected = taken[0], owner._own_weights[0].value.shape
@@ -221,9 +221,16 @@ def _of_convolution(
         if kernel.shape[2:] != expected[-2:]:
             kernel = kernel.transpose(2, 3, 1, 0)
         kernel = kernel[:, 0] if len(expected) == 3 and kernel.shape[1] == 1 else kernel
-    if source.backend == "theano":
-        kernel = np.flip(kernel, axis=tuple(range(kernel.ndim - 2)))
     return [kernel, *taken[1:]]
+
+
+def _of_theano(
+    owner: Any, taken: list[Array], left: Iterator[Array], source: Source
+) -> list[Array]:
+    """Turn the kernels of Theano, which convolves backwards, around."""
+    if source.backend != "theano":
+        return taken
+    return [np.flip(k, axis=tuple(range(k.ndim - 2))) if k.ndim > 2 else k for k in taken]
 
 
 _Layout = Callable[[Any, list[Array], Iterator[Array], Source], list[Array]]
@@ -231,6 +238,7 @@ _LAYOUTS: tuple[tuple[Any, _Layout], ...] = (
     (tuple(_KERAS1_GATES), _of_gates),
     ((LSTMCell, GRUCell), _of_cudnn),
     (_Convolution, _of_convolution),
+    ((_Convolution, ConvLSTMCell), _of_theano),
 )
 
 
@@ -252,7 +260,8 @@ def assign_by_path(model: Any, arrays: dict[str, Array], adopt: bool = False) ->
     for path, weight in found:
         if path not in arrays:
             raise ValueError(f"layer {weight.owner.name!r} needs {path}, which is not in the file")
-    parts = [(weight.owner, [weight], [arrays[path]]) for path, weight in found]
-    fitting = [owner._fitting(weights, values) for owner, weights, values in parts]
-    for (_, weights, _), values in zip(parts, fitting, strict=True):
-        assign(weights, values, adopt)
+    parts = []
+    for owner, group in groupby(found, key=lambda pair: pair[1].owner):
+        paths, weights = zip(*group, strict=True)
+        parts.append((owner, list(weights), [arrays[path] for path in paths]))
+    assign_layers(parts, Source((3,)), adopt)

@@ -17,10 +17,14 @@ def snake_case(class_name: str) -> str:
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
+# What Keras 3 calls classes that have another name here, or an older one.
+_KERAS_3 = {"Model": "Functional", "CuDNNGRU": "GRU", "CuDNNLSTM": "LSTM"}
+
+
 def class_name_of(layer: object) -> str:
-    """Return the name of a layer's class as Keras's files have it."""
+    """Return the name of a layer's class as Keras 3's files have it."""
     name = type(layer).__name__
-    return "Functional" if name == "Model" else name
+    return _KERAS_3.get(name, name)
 
 
 def unique_name(class_name: str) -> str:

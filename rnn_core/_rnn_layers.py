@@ -98,3 +98,39 @@ class LSTM(_CellLayer):
     """
 
     cell_class = LSTMCell
+
+
+class CuDNNGRU(GRU):
+    """A `GRU` by the name of Keras's layer for GPUs, which files of Keras 2 have.
+
+    Args:
+        units: size of the output.
+        args, kwargs: as for `GRU`; the defaults are what cuDNN computes.
+
+    Call arguments, result and errors are those of `GRU`: inputs ``(batch, timesteps, features)``,
+    outputs ``(batch, units)``.
+
+    >>> import numpy as np
+    >>> CuDNNGRU(4)(np.zeros((2, 3, 5))).shape
+    (2, 4)
+    """
+
+    _parts_have_paths = False
+
+
+class CuDNNLSTM(LSTM):
+    """An `LSTM` by the name of Keras's layer for GPUs, which files of Keras 2 have.
+
+    Args:
+        units: size of the output.
+        args, kwargs: as for `LSTM`; the defaults are what cuDNN computes.
+
+    Call arguments, result and errors are those of `LSTM`: inputs ``(batch, timesteps, features)``,
+    outputs ``(batch, units)``.
+
+    >>> import numpy as np
+    >>> CuDNNLSTM(4)(np.zeros((2, 3, 5))).shape
+    (2, 4)
+    """
+
+    _parts_have_paths = False

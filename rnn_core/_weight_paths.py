@@ -38,6 +38,9 @@ def _below(
     for index, weight in enumerate(layer._own_weights):
         yield f"{prefix}vars/{index}", weight
     for attribute, child in layer._children():
+        if groups and not layer._parts_have_paths:
+            yield from _below(child, prefix, groups, step, seen)
+            continue
         names = (attribute, f"_{attribute}", *([_OLD_LAYERS] if attribute == "layers" else []))
         path = next((p for name in names if (p := f"{prefix}{name}") in groups), prefix + attribute)
         if isinstance(child, Weighted):

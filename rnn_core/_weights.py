@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -54,6 +54,8 @@ class Weighted:
     trainable: bool
     # Counts the changes of weights.
     revision: int
+    # Whether the layers it is made of have paths of their own in a file.
+    _parts_have_paths: ClassVar[bool] = True
     _own_weights: list[Weight]
 
     def add_weight(

@@ -51,7 +51,7 @@ from rnn_core._layers.reshape import Flatten, Permute, RepeatVector, Reshape, Ze
 from rnn_core._layers.time_distributed import TimeDistributed
 from rnn_core._protocol import AbstractRNNCell
 from rnn_core._rnn import RNN
-from rnn_core._rnn_layers import GRU, LSTM, SimpleRNN
+from rnn_core._rnn_layers import GRU, LSTM, CuDNNGRU, CuDNNLSTM, SimpleRNN
 from rnn_core._stack import StackedRNNCells
 
 __all__ = [
@@ -75,6 +75,8 @@ __all__ = [
     "ConvLSTM2D",
     "ConvLSTM3D",
     "ConvLSTMCell",
+    "CuDNNGRU",
+    "CuDNNLSTM",
     "Dense",
     "DepthwiseConv1D",
     "DepthwiseConv2D",

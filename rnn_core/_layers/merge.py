@@ -18,7 +18,7 @@ class _Merge(Layer):
     supports_masking = True
     config_keys: ClassVar[tuple[str, ...]] = ("keras_version",)
 
-    def __init__(self, keras_version: int = 3, **kwargs: Any) -> None:
+    def __init__(self, keras_version: float = 3, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.keras_version = keras_version
 
@@ -53,6 +53,8 @@ class _Merge(Layer):
             ) from None
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        if self.keras_version == 3.3:
+            return None
         present = [m for m in mask or [] if m is not None]
         if self.keras_version == 2:
             return reduce(np.logical_and, present) if present else None
@@ -85,7 +87,8 @@ class Add(_Merge):
     Args:
         keras_version: whose rule for masks. 3: a step counts if it does in any input, and Multiply,
             Maximum and Minimum leave out inputs where they are masked; no mask comes out unless all
-            inputs have one. 2: a step counts if it does in all inputs that have a mask.
+            inputs have one. 2: a step counts if it does in all inputs that have a mask. 3.3: no
+            mask comes out, as in Keras 3.0 to 3.3.
         kwargs: as for `Layer`.
 
     Inputs: a list of arrays ``(batch, ...)``, which broadcast: missing axes count as 1 after the
@@ -199,7 +202,8 @@ class Concatenate(_Merge):
     Args:
         axis: the axis.
         keras_version: whose rule for masks along the features: 3, a step counts if it does in any
-            input; 2, if it does in all. The steps of an input without a mask all count.
+            input; 2, if it does in all; 3.3, no mask comes out. The steps of an input without a
+            mask all count.
         kwargs: as for `Layer`.
 
     Inputs: a list of arrays ``(batch, ..., features)`` of equal shapes but for the axis, whose
@@ -239,7 +243,7 @@ class Concatenate(_Merge):
         return (*common[:axis], total, *common[axis:])
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        if mask is None or all(m is None for m in mask):
+        if self.keras_version == 3.3 or mask is None or all(m is None for m in mask):
             return None
         masks = [
             np.ones(x.shape, bool) if m is None else np.broadcast_to(_aligned(m, x), x.shape)

@@ -59,9 +59,11 @@ def load_json(path: Path, weights: Path | None = None) -> Model:
         path: of the text.
         weights: the file that the model's weights will come from, which says how large they are.
     """
-    config = parse(path.read_bytes(), str(path))
-    # Keras 3 names modules, and no version.
-    version = config.get("keras_version") or ("3" if "module" in config else "1")
+    text = path.read_bytes()
+    config = parse(text, str(path))
+    # Keras 3 names modules and, from 3.4 on, policies, but no version.
+    guess = "3.4" if b'"DTypePolicy"' in text else "3" if "module" in config else "1"
+    version = config.get("keras_version") or guess
     weight_bytes = budget(path, *([] if weights is None else [weights])) + _SLACK
     model = _build(path, config, Source.of(str(version)), weight_bytes, zeros=weights is not None)
     model.origin = f"Keras {version}, architecture alone"

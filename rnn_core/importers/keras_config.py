@@ -11,8 +11,6 @@ from rnn_core._registry import custom_object
 _CLASSES = {
     "BatchNormalizationV1": "BatchNormalization",
     "BatchNormalizationV2": "BatchNormalization",
-    "CuDNNGRU": "GRU",
-    "CuDNNLSTM": "LSTM",
     "GRUV1": "GRU",
     "GRUV2": "GRU",
     "LSTMV1": "LSTM",
@@ -40,19 +38,7 @@ _SIGMOID_SINCE = {
     **dict.fromkeys((*_GRU, "LSTM", "LSTMCell"), (2, 3)),
     **dict.fromkeys(("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "ConvLSTMCell"), (3,)),
 }
-# Layers whose masks follow another rule in Keras 2.
-_MASK_RULES = frozenset(
-    [
-        "Add",
-        "Subtract",
-        "Multiply",
-        "Average",
-        "Maximum",
-        "Minimum",
-        "Concatenate",
-        "TimeDistributed",
-    ]
-)
+_MERGES = frozenset(["Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"])
 # Arguments of Keras 1: those of any layer, then those of some.
 _RENAMED = {
     "W_constraint": "kernel_constraint",
@@ -127,6 +113,8 @@ def upgrade(config: Any, source: Source) -> Any:
         class_name, inner = _from_keras1(class_name, inner)
     if source.is_before(3):
         class_name, inner = _from_keras2(class_name, inner, source)
+    if class_name in _MERGES and source.is_before(3, 4):
+        inner["keras_version"] = 2 if source.is_before(3) else 3.3
     _supply(class_name, inner, config)
     return {**config, "class_name": class_name, "config": inner}
 
@@ -176,17 +164,14 @@ def _merge_of_keras1(inner: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         "concat": {"axis": inner.get("concat_axis", -1)},
         "dot": {"axes": inner.get("dot_axes", -1)},
     }
-    return _MERGE_MODES[mode], {"name": name, **arguments.get(mode, {})}
+    return _MERGE_MODES[mode], {"name": name, "trainable": True, **arguments.get(mode, {})}
 
 
 def _from_keras2(
     class_name: str, inner: dict[str, Any], source: Source
 ) -> tuple[str, dict[str, Any]]:
-    if class_name.startswith("CuDNN"):
-        gates = {"activation": "tanh", "recurrent_activation": "sigmoid"}
-        inner |= {**gates, "reset_after": True} if class_name == "CuDNNGRU" else gates
     class_name = _CLASSES.get(class_name, class_name)
-    if class_name in _MASK_RULES:
+    if class_name == "TimeDistributed":
         inner["keras_version"] = 2
     if class_name in _GRU:
         inner.setdefault("reset_after", False)
