@@ -115,7 +115,9 @@ def check_masks(nodes: Sequence[Node]) -> None:
 def _joins_masks(layer: Layer, masks: int, inputs: int) -> bool:
     """Return whether a layer makes a mask of those that some of its inputs have."""
     version = getattr(layer, "keras_version", None)
+    if version is None or masks == 0:
+        return False
     if version != 3:
-        return version == 2 and masks > 0
+        return True
     every = isinstance(layer, LAYERS["Concatenate"]) or masks == inputs
-    return every and masks > 0 and not isinstance(layer, LAYERS["TimeDistributed"])
+    return every and not isinstance(layer, LAYERS["TimeDistributed"])

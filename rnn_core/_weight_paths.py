@@ -48,7 +48,8 @@ def _below(
             continue
         counts: Counter[str] = Counter()
         for item in child:
-            name = snake_case(class_name_of(item))
+            old = groups and not item._parts_have_paths
+            name = snake_case(type(item).__name__ if old else class_name_of(item))
             suffix = f"_{counts[name]}" if counts[name] else ""
             counts[name] += step if item.count_params() else 1
             yield from _below(item, f"{path}/{name}{suffix}/", groups, step, seen)

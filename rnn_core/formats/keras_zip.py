@@ -18,7 +18,7 @@ SIGNATURE = b"PK\x03\x04"
 # A member may unpack to this many times the archive and this much more: others than Keras deflate.
 _RATIO, _SLACK = 4, 64 << 20
 # Whose rules the written configs follow.
-_WRITTEN_VERSION = "3.0.0"
+_WRITTEN_VERSION = "3.15.0"
 
 
 def read(path: Path) -> tuple[Any, str, dict[str, Array]]:

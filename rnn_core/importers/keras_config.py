@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rnn_core._keras_weights import Source
+from rnn_core._layers.op import Operation
 from rnn_core._registry import custom_object
 
 # Classes of old, and what they are now.
@@ -113,7 +114,8 @@ def upgrade(config: Any, source: Source) -> Any:
         class_name, inner = _from_keras1(class_name, inner)
     if source.is_before(3):
         class_name, inner = _from_keras2(class_name, inner, source)
-    if class_name in _MERGES and source.is_before(3, 4):
+    is_layer = not Operation.describes(config)
+    if class_name in _MERGES and is_layer and source.is_before(3, 4):
         inner["keras_version"] = 2 if source.is_before(3) else 3.3
     _supply(class_name, inner, config)
     return {**config, "class_name": class_name, "config": inner}
