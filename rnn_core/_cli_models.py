@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 
 import rnn_core
+from rnn_core._files import replacing
 from rnn_core._model import Model, shape_text
 from rnn_core._nest import flatten
 from rnn_core._typing import Array
+from rnn_core.formats import safetensors
 
 # Names of arrays in a file of references: "x", "x0", "in_0", and "y", "y1", "out_1".
 _REFERENCE_INPUTS, _REFERENCE_OUTPUTS = r"(x|in|input)_?\d*", r"(y|out|output)_?\d*"
@@ -98,15 +100,30 @@ def _print_table(rows: Sequence[Sequence[str]]) -> None:
 
 def convert(options: argparse.Namespace) -> None:
     """Write a model to another file."""
-    model = rnn_core.load(options.model)
-    if not hasattr(model, "save"):
-        raise ValueError(
-            f"{options.model} holds weights without a model, expected a model to convert"
-        )
     if options.model.resolve() == options.output.resolve():
         raise ValueError(f"output is {options.output}, which is also what it is made from")
-    model.save(options.output)
+    loaded = rnn_core.load(options.model)
+    if hasattr(loaded, "save"):
+        loaded.save(options.output)
+    else:
+        _save_arrays(options, loaded)
     print(f"{options.output}: {options.output.stat().st_size:,} bytes")
+
+
+def _save_arrays(options: argparse.Namespace, arrays: Any) -> None:
+    """Write weights without a model: those of a state dict."""
+    flat = isinstance(arrays, dict) and all(isinstance(a, np.ndarray) for a in arrays.values())
+    if not flat:
+        raise ValueError(
+            f"{options.model} holds more than arrays by name, expected a model or a state dict"
+        )
+    if options.output.suffix != ".safetensors":
+        raise ValueError(
+            f"{options.model} holds weights without a model, "
+            f"expected an output that ends in .safetensors, not {options.output}"
+        )
+    with replacing(options.output) as path:
+        safetensors.write(path, arrays, {})
 
 
 def verify(options: argparse.Namespace) -> int:

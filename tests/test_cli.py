@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import rnn_core as rc
-from rnn_core import _cli
+from rnn_core import _cli, _engine
+from rnn_core.formats import safetensors
 
 ROOT = Path(__file__).parents[1]
 SURNAMES = ROOT / "examples/surnames"
@@ -298,9 +299,80 @@ def test_an_older_output_survives_a_broken_run(tmp_path, monkeypatch):
 def test_inspect(capsys):
     assert _cli.main(["inspect", str(MODEL)]) == 0
     text = capsys.readouterr().out
+    assert "Sequential 'sequential' from Keras 2.5.0, HDF5, input (?, 20)" in text
     assert "32x512 128x512 512" in text
+    assert f"packed {_engine.isa()}" in text
     assert f"{2 * (32 + 128) * 512:,}" in text
     assert "114,212 weights, 456,848 bytes" in text
+
+
+def test_convert_and_inspect(tmp_path, capsys):
+    out = tmp_path / "model.safetensors"
+    assert _cli.main(["convert", str(MODEL), str(out)]) == 0
+    assert f"model.safetensors: {out.stat().st_size:,} bytes" in capsys.readouterr().out
+    assert _cli.main(["inspect", str(out)]) == 0
+    assert "from Keras 2.5.0, HDF5, .safetensors" in capsys.readouterr().out
+    ids = np.random.default_rng(1).integers(0, 900, (5, 20))
+    np.testing.assert_array_equal(rc.load(out)(ids), rc.load(MODEL)(ids))
+
+
+def test_weights_without_a_model(tmp_path, capsys):
+    arrays = {"fc.weight": np.ones((2, 3), "f4"), "fc.bias": np.zeros(2, "f8")}
+    source, out = tmp_path / "weights.safetensors", tmp_path / "again.safetensors"
+    safetensors.write(source, arrays, {})
+    assert _cli.main(["inspect", str(source)]) == 0
+    text = capsys.readouterr().out
+    assert "weights without a model" in text
+    assert "fc.weight  float32  (2, 3)" in text
+    assert "8 weights in 2 arrays" in text
+    assert _cli.main(["convert", str(source), str(out)]) == 0
+    assert {name: a.tolist() for name, a in rc.load(out).items()} == {
+        name: a.tolist() for name, a in arrays.items()
+    }
+    capsys.readouterr()
+    arguments = ["convert", str(source), str(tmp_path / "model.keras")]
+    assert_one_line(arguments, capsys, tmp_path, "expected an output that ends in .safetensors")
+
+
+def reference(tmp_path, **arrays):
+    path = tmp_path / "reference.npz"
+    np.savez(path, **arrays)
+    return str(path)
+
+
+def test_verify(tmp_path, capsys):
+    ids = np.random.default_rng(1).integers(0, 900, (5, 20))
+    scores = rc.load(MODEL)(ids)
+    path = reference(tmp_path, x=ids, y=scores, names=np.array(["a"] * 5))
+    assert _cli.main(["verify", str(MODEL), path]) == 0
+    assert "y (5, 4): largest difference 0\nequal within 1e-05" in capsys.readouterr().out
+    wrong = scores.copy()
+    wrong[3, 2] += 0.01
+    path = reference(tmp_path, ids=ids, scores=wrong)
+    arguments = ["verify", str(MODEL), path, "--inputs", "ids", "--outputs", "scores"]
+    assert _cli.main(arguments) == 1
+    assert "largest difference 0.01\nNOT equal" in capsys.readouterr().out
+    assert _cli.main([*arguments, "--tolerance", "0.1"]) == 0
+    capsys.readouterr()
+    wrong[0, 0] = np.nan
+    path = reference(tmp_path, x=ids, y=wrong)
+    assert _cli.main(["verify", str(MODEL), path]) == 1
+    assert "largest difference inf" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arrays", "options", "message"),
+    [
+        ({"x": (5, 20), "y": (5, 3)}, "", "y has shape (5, 4), expected (5, 3)"),
+        ({"x": (5, 20), "y0": (5, 4), "y1": (5, 4)}, "", "1 outputs"),
+        ({"a": (5, 20)}, "", "say which by --inputs and --outputs"),
+        ({"x": (5, 20)}, "--outputs z", "has no array 'z', but x"),
+    ],
+)
+def test_references_that_do_not_fit(arrays, options, message, tmp_path, capsys):
+    zeros = {name: np.zeros(shape, int) for name, shape in arrays.items()}
+    path = reference(tmp_path, **zeros)
+    assert_one_line(["verify", str(MODEL), path, *options.split()], capsys, tmp_path, message)
 
 
 def test_info_as_a_process():
