@@ -40,6 +40,16 @@ def _scalar(form: Any, raw: Any) -> Any:
     return np.frombuffer(_raw(raw, form.dtype.itemsize), form.dtype)[0].item()
 
 
+def _from_buffer(buffer: Any, form: Any, shape: Any, order: Any, axes: Any = None) -> Array:
+    """Return an array as protocol 5 has it; its axes may be in another order."""
+    if type(buffer) not in (bytes, bytearray):
+        raise ValueError(f"an array is made of a {type(buffer).__name__}")
+    values = np.frombuffer(buffer, form.dtype)
+    if order == "K" and axes is not None:
+        return values.reshape(shape).transpose(axes)
+    return values.reshape(shape, order=order)
+
+
 def _raw(raw: Any, size: int) -> bytes:
     content = raw.encode("utf-8") if type(raw) is str else raw
     if type(content) is not bytes or len(content) != size:
@@ -76,9 +86,13 @@ def set_state(target: Any, state: Any) -> None:
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "numpy.dtype": NumberType,
     **{
-        f"numpy.{core}.multiarray.{name}": function
+        f"numpy.{core}.{name}": function
         for core in ("core", "_core")
-        for name, function in (("_reconstruct", _empty), ("scalar", _scalar))
+        for name, function in (
+            ("multiarray._reconstruct", _empty),
+            ("multiarray.scalar", _scalar),
+            ("numeric._frombuffer", _from_buffer),
+        )
     },
 }
 CONSTANTS = {"numpy.ndarray": "ndarray"}

@@ -17,8 +17,8 @@ from rnn_core.formats.allowance import Allowance
 
 # Bytes of a number, and of a name.
 _MAX_NUMBER, _MAX_NAME = 64, 500
-# About what CPython takes for an entry of a dict, a set, a list.
-_ENTRY_BYTES, _ITEM_BYTES = 100, 9
+# What CPython takes for an entry of a dict, a set, a list, also while it makes room for more.
+_ENTRY_BYTES, _ITEM_BYTES = 160, 20
 
 # What a pickle of wrong or missing parts can raise.
 _MISMADE = struct.error, LookupError, TypeError, ValueError, ArithmeticError, AttributeError
@@ -68,7 +68,7 @@ def read(
         raise
     except _MISMADE as error:
         raise ValueError(f"a pickle is corrupt at byte {machine.position}: {error}") from error
-    plain_data.check(value)
+    plain_data.check(value, allowance)
     return value, machine.position
 
 

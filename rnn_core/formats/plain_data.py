@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,39 +19,46 @@ _MAX_DEPTH = 100
 _MAX_KEY_LENGTH, _MAX_KEY_ITEMS = 4096, 16
 # Keys of one hash.
 _MAX_SAME_HASH = 8
-_KEY_BYTES = 200
+_KEY_BYTES, _CHECK_BYTES = 200, 400
 
 
-def check(value: Any) -> None:
-    """Raise ValueError unless this is plain data, which has an end."""
+def check(value: Any, allowance: Allowance) -> None:
+    """Raise ValueError unless this is plain data, which has an end.
+
+    Args:
+        value: numbers, text, bytes, arrays, or containers of such.
+        allowance: what the check may take.
+    """
     # How deep each container goes. While it is open it counts as too deep to be within another.
     depths: dict[int, int] = {}
-    todo = [(value, False)] if _is_container(value) else []
+    todo = [(item, False) for item in _containers((value,))]
+    path = 0
     while todo:
         container, done = todo.pop()
         if done:
-            inner = (depths[id(item)] for item in _items(container) if _is_container(item))
+            path -= 1
+            inner = (depths[id(item)] for item in _containers(container))
             depths[id(container)] = 1 + max(inner, default=0)
-            if depths[id(container)] > _MAX_DEPTH:
-                raise ValueError(f"it is nested more than {_MAX_DEPTH} deep, or in itself")
         elif id(container) not in depths:
+            path += 1
             depths[id(container)] = _MAX_DEPTH
-            within = {id(item): item for item in _items(container) if _is_container(item)}
+            count = sum(1 for _ in _containers(container))
+            allowance.take(_CHECK_BYTES * count, "a check of its objects")
+            within = {id(item): item for item in _containers(container)}
             todo.append((container, True))
             todo.extend((item, False) for item in within.values())
+        if max(path, depths[id(container)]) > _MAX_DEPTH:
+            raise ValueError(f"it is nested more than {_MAX_DEPTH} deep, or in itself")
 
 
-def _items(container: Any) -> Iterable[Any]:
-    return container.values() if type(container) is dict else container
-
-
-def _is_container(value: Any) -> bool:
-    """Return whether this is a container, or plain without being one."""
-    if type(value) in CONTAINERS:
-        return True
-    if type(value) not in _LEAVES:
-        raise ValueError(f"it holds a {type(value).__name__}, which is no data")
-    return False
+def _containers(container: Any) -> Iterator[Any]:
+    """Yield the containers within one, but for empty ones; all else in it has to be plain."""
+    for item in container.values() if type(container) is dict else container:
+        if type(item) in CONTAINERS:
+            if item:
+                yield item
+        elif type(item) not in _LEAVES:
+            raise ValueError(f"it holds a {type(item).__name__}, which is no data")
 
 
 class Keys:
