@@ -1,5 +1,6 @@
 """What PyTorch computes, from its modules and state dicts. golden/make_torch.py made the files."""
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -295,9 +296,9 @@ def without(*names, **changes):
         (without("weight_hh_l1"), "GRU '': 'weight_hh_l1' is missing"),
         (without("bias_hh_l1"), "GRU '': 'bias_hh_l1' is missing"),
         (without("weight_ih_l1"), "'bias_hh_l1' has no place, or is missing"),
-        (without(weight_hh_l0=np.ones((9, 4))), r"recurrent weight has shape \(9, 4\), expected"),
-        (without(weight_hh_l0=np.ones(())), r"recurrent weight has shape \(\)"),
-        (without(weight_hh_l0=np.ones((0, 0))), r"recurrent weight has shape \(0, 0\)"),
+        (without(weight_hh_l0=np.ones((9, 4))), r"weight_hh_l0 has shape \(9, 4\), expected"),
+        (without(weight_hh_l0=np.ones(())), r"weight_hh_l0 has shape \(\)"),
+        (without(weight_hh_l0=np.ones((0, 0))), r"weight_hh_l0 has shape \(0, 0\)"),
         (
             without(weight_hh_l1=np.ones((12, 3))),
             r"weight_ih_l1 has shape \(12, 4\), expected \(9, 4\)",
@@ -361,6 +362,33 @@ def test_functions_that_no_layer_is(kind, attributes, message):
     children = {"0": linear, "1": fake_torch.module(kind, **attributes)}
     with pytest.raises(ValueError, match=message):
         rc.from_torch(fake_torch.module("Sequential", children=children))
+
+
+WEIGHTS = [
+    *(
+        f"{key}_l0{end}"
+        for key in ("weight_ih", "weight_hh", "bias_ih")
+        for end in ("", "_reverse")
+    ),
+    *("weight_hr_l0", "weight_ih_l1", "weight_ih", "weight_hh", "bias_ih", "bias_hh"),
+    *("weight", "bias", "running_mean", "running_var", "other"),
+]
+
+
+def test_weights_of_any_shapes_are_errors_or_models(rng):
+    """What a file's weights are called, and of what shapes they are, nobody has checked."""
+    made = 0
+    for _ in range(1500):
+        source = {}
+        for name in rng.choice(["a.", "b.", ""], 2):
+            for key in rng.choice(WEIGHTS, rng.integers(1, 6)):
+                shape = rng.choice([0, 1, 2, 3, 4, 12], rng.choice([0, 1, 2, 2, 2, 3, 4]))
+                source[name + key] = np.ones(shape, rng.choice(["f4", "f8", "i8", "?", "f2"]))
+        modules = [None, ["a", "b"], ["b", "last"], "a", ["a", "relu"]][rng.integers(5)]
+        with contextlib.suppress(ValueError):
+            rc.from_torch(source, modules)
+            made += 1
+    assert made > 0
 
 
 def test_an_unknown_nonlinearity():

@@ -372,9 +372,19 @@ def test_bombs(tmp_path, monkeypatch, name):
     assert seconds < 60
 
 
-def test_a_large_memo_index_is_a_number(tmp_path):
-    path = archive_of(tmp_path, b"\x80\x02K\x07r\xff\xff\xff\xff0j\xff\xff\xff\xff.")
-    assert rc.load(path) == 7
+def test_a_memo_with_gaps(tmp_path):
+    """Python 2 begins at 1."""
+    path = archive_of(tmp_path, b"\x80\x02]q\x01K\x07q\x030h\x03a.")
+    assert rc.load(path) == [7]
+    for code in (b"Nq\xff.", b"Nr\xff\xff\xff\xff.", b"Nq\x01h\x00.", b"Nq\x01h\x02."):
+        with pytest.raises(ValueError, match="remembered"):
+            rc.load(archive_of(tmp_path, b"\x80\x02" + code))
+
+
+def test_a_vocabulary_of_300000_words(tmp_path):
+    words = {f"word{n}": n for n in range(300_000)}
+    path = archive_of(tmp_path, pickle.dumps(words, protocol=2))
+    assert rc.load(path) == words
 
 
 def test_references_that_double_cost_nothing(tmp_path):

@@ -18,7 +18,9 @@ from rnn_core.formats.allowance import Allowance
 # Bytes of a number, and of a name.
 _MAX_NUMBER, _MAX_NAME = 64, 500
 # What CPython takes for an entry of a dict, a set, a list, also while it makes room for more.
-_ENTRY_BYTES, _ITEM_BYTES = 160, 20
+_ENTRY_BYTES, _ITEM_BYTES = 112, 20
+# What the memo has where nothing was put.
+_NOTHING = object()
 
 # What a pickle of wrong or missing parts can raise.
 _MISMADE = struct.error, LookupError, TypeError, ValueError, ArithmeticError, AttributeError
@@ -87,7 +89,7 @@ class _Machine:
         self.names, self.persistent, self.allowance = names, persistent, allowance
         self.stack: list[Any] = []
         self.marks: list[int] = []
-        self.memo: dict[int, Any] = {}
+        self.memo: list[Any] = []
         self.keys = plain_data.Keys(allowance)
 
     def run(self) -> Any:
@@ -153,8 +155,17 @@ class _Machine:
             self.stack.pop()
 
     def put(self, index: int) -> None:
-        self.allowance.take(_ENTRY_BYTES, "a pickle's memo")
+        if index > self.position:
+            raise ValueError(f"object {index} is remembered, of fewer bytes")
+        beyond = max(0, index + 1 - len(self.memo))
+        self.allowance.take(_ITEM_BYTES * beyond, "a pickle's memo")
+        self.memo.extend([_NOTHING] * beyond)
         self.memo[index] = self.stack[-1]
+
+    def get(self, index: int) -> None:
+        if index >= len(self.memo) or self.memo[index] is _NOTHING:
+            raise ValueError(f"object {index} is not remembered")
+        self.push(self.memo[index])
 
     # Containers
 
@@ -241,7 +252,7 @@ def _put(form: str) -> Callable[[_Machine], None]:
 
 
 def _get(form: str) -> Callable[[_Machine], None]:
-    return lambda machine: machine.push(machine.memo[machine.number(form)])
+    return lambda machine: machine.get(machine.number(form))
 
 
 def _skip(count: int) -> Callable[[_Machine], None]:

@@ -83,7 +83,7 @@ def _batch_norm(part: Part, setting: Setting) -> list[Layer]:
         scale="weight" in part.arrays,
         **_arguments(part, setting),
     )
-    return [made(layer, (None, len(weights[-1])), weights)]
+    return [made(layer, (None, weights[-1].size), weights)]
 
 
 def _conv(part: Part, setting: Setting) -> list[Layer]:

@@ -14,6 +14,7 @@ from rnn_core._typing import Array
 KIND_OF_GATES = {4: "LSTM", 3: "GRU", 1: "RNN"}
 RECURRENT = tuple(KIND_OF_GATES.values())
 CELLS = tuple(f"{kind}Cell" for kind in RECURRENT)
+_KERNELS = "weight_ih", "weight_hh", "weight_hr"
 # What a two-axis weight without a bias may be.
 EITHER = "Embedding or Linear"
 # In a chain: the last step.
@@ -62,8 +63,8 @@ class Part:
         """Return the features that the module takes and gives, None for any."""
         if self.kind in RECURRENT + CELLS:
             end = "" if self.kind in CELLS else "_l0"
-            hidden = (self.arrays.get(f"weight_hh{end}{back}") for back in ("", "_reverse"))
-            given = sum(weight.shape[-1] for weight in hidden if weight is not None)
+            hidden = (f"weight_hh{end}{back}" for back in ("", "_reverse"))
+            given = sum(sum(self.arrays[key].shape[1:2]) for key in hidden if key in self.arrays)
             return self.arrays[f"weight_ih{end}"].shape[-1], given
         shape: tuple[int, ...] = self.arrays["weight"].shape if "weight" in self.arrays else ()
         if self.kind == "Conv1d":
@@ -191,11 +192,9 @@ def as_array(tensor: Any) -> Array:
 
 def _kind_of(arrays: dict[str, Array]) -> str:
     """Return what kind of module has weights of these names and axes."""
-    for suffix, name in (("_l0", ""), ("", "Cell")):
-        if f"weight_ih{suffix}" in arrays and f"weight_hh{suffix}" in arrays:
-            hidden = arrays[f"weight_hh{suffix}"]
-            hidden_first = arrays.get(f"weight_hr{suffix}", hidden)
-            return _recurrent_kind(hidden.shape, hidden_first.shape[-1:]) + name
+    for end, name in (("_l0", ""), ("", "Cell")):
+        if f"weight_ih{end}" in arrays and f"weight_hh{end}" in arrays:
+            return _recurrent_kind(arrays, end) + name
     if "running_mean" in arrays:
         return "BatchNorm1d"
     axes = arrays["weight"].ndim if "weight" in arrays else 0
@@ -204,11 +203,18 @@ def _kind_of(arrays: dict[str, Array]) -> str:
     return {1: "LayerNorm", 2: "Linear", 3: "Conv1d"}.get(axes, "unknown")
 
 
-def _recurrent_kind(shape: tuple[int, ...], units: tuple[int, ...]) -> str:
-    rows, (unit,) = shape[0] if shape else 0, units or (0,)
-    gates = rows // unit if unit and rows % unit == 0 else 0
+def _recurrent_kind(arrays: dict[str, Array], end: str) -> str:
+    found = {key: arrays[key + end] for key in _KERNELS if key + end in arrays}
+    for key, array in found.items():
+        if array.ndim != 2:
+            raise ValueError(f"{key + end} has shape {array.shape}, expected two axes")
+    rows, _ = found["weight_hh"].shape
+    # With a projection, weight_hh is of its size.
+    units = found.get("weight_hr", found["weight_hh"]).shape[1]
+    gates = rows // units if units and rows % units == 0 else 0
     if gates not in KIND_OF_GATES:
-        raise ValueError(f"a recurrent weight has shape {shape}, expected 4, 3 or 1 rows a unit")
+        shape = found["weight_hh"].shape
+        raise ValueError(f"weight_hh{end} has shape {shape}, expected 4, 3 or 1 rows a unit")
     return KIND_OF_GATES[gates]
 
 
