@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from rnn_core._graph import Node, SymbolicTensor
 from rnn_core._input import InputLayer
 from rnn_core._layer import Layer
@@ -41,6 +43,14 @@ def to_config(
         return [tensor.node.layer.name, call + made_itself, tensor.index]
 
     def argument(leaf: Any) -> Any:
+        if isinstance(leaf, np.ndarray):
+            config = {"value": leaf.tolist(), "dtype": leaf.dtype.name}
+            return {"class_name": "__numpy__", "config": config}
+        if isinstance(leaf, slice):
+            config = {"start": leaf.start, "stop": leaf.stop, "step": leaf.step}
+            return {"class_name": "__slice__", "config": config}
+        if leaf is ...:
+            return {"class_name": "__ellipsis__", "config": {}}
         if not isinstance(leaf, SymbolicTensor):
             return leaf
         return {
@@ -209,12 +219,27 @@ def _arguments(node: Any, layer: Layer, find: Find) -> tuple[list[Any], dict[str
 
 def _keras3(value: Any, find: Find) -> Any:
     if isinstance(value, dict):
-        if value.get("class_name") == "__keras_tensor__":
+        kind, config = value.get("class_name"), value.get("config")
+        if kind == "__keras_tensor__":
             return find(value["config"]["keras_history"])
+        if kind in ("__numpy__", "__tensor__") and isinstance(config, dict):
+            return np.array(config["value"], _constant_dtype(config.get("dtype")))
+        if kind == "__slice__" and isinstance(config, dict):
+            return slice(config.get("start"), config.get("stop"), config.get("step"))
+        if kind == "__ellipsis__":
+            return ...
         return {key: _keras3(item, find) for key, item in value.items()}
     if isinstance(value, list):
         return [_keras3(item, find) for item in value]
     return value
+
+
+def _constant_dtype(name: Any) -> np.dtype[Any]:
+    """Return the dtype of an array in a config; half precisions are float32 here."""
+    dtype = np.dtype("float32" if name in ("float16", "bfloat16") else str(name))
+    if dtype.kind not in "fiub":
+        raise ValueError(f"a constant is of {name!r}, expected numbers")
+    return dtype
 
 
 def _keras2(node: Any, find: Find) -> tuple[list[Any], dict[str, Any]]:

@@ -312,8 +312,11 @@ class Model(Layer):
         for node in self._nodes:
             if isinstance(node.layer, InputLayer):
                 continue
-            inner = map_leaves(shapes.__getitem__, node.inputs)
-            result = node.layer._symbolic_shape(inner, node.args)
+            inner, args = map_leaves(
+                lambda leaf: shapes.get(leaf, leaf) if isinstance(leaf, SymbolicTensor) else leaf,
+                (node.inputs, node.args),
+            )
+            result = node.layer._symbolic_shape(inner, args)
             shapes.update(zip(flatten(node.outputs), shapes_of(result), strict=True))
         found = [shapes[tensor] for tensor in flatten(self._outputs)]
         return found if isinstance(self._outputs, (list, tuple, dict)) else found[0]

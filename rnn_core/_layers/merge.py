@@ -77,7 +77,7 @@ def broadcast(a: Any, b: Any) -> tuple[Any, ...]:
     for m, n in zip(a, b, strict=True):
         if None not in (m, n) and m != n and 1 not in (m, n):
             raise ValueError
-        shape.append(n if m == 1 or m is None else m)
+        shape.append(n if m == 1 or (m is None and n != 1) else m)
     return tuple(shape)
 
 

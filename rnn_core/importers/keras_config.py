@@ -7,6 +7,7 @@ from typing import Any
 from rnn_core._keras_weights import Source
 from rnn_core._layers.op import Operation
 from rnn_core._registry import custom_object
+from rnn_core.importers.keras_functions import operation
 
 # Classes of old, and what they are now.
 _CLASSES = {
@@ -109,6 +110,8 @@ def upgrade(config: Any, source: Source) -> Any:
         return config
     if custom_object(class_name, config.get("registered_name")) is not None:
         return config
+    if class_name in ("TFOpLambda", "SlicingOpLambda"):
+        return operation({**config, "config": inner})
     _check(class_name, inner)
     if source.is_before(2):
         class_name, inner = _from_keras1(class_name, inner)
