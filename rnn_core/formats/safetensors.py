@@ -28,7 +28,7 @@ _DTYPES = {
 _NAMES = {np.dtype(dtype): name for name, dtype in _DTYPES.items() if name != "BF16"}
 
 
-def looks_like_one(head: bytes) -> bool:
+def looks_like_one(head: bytes, suffix: str) -> bool:
     """Return whether a file that begins so can be one: its header's length, and a brace."""
     return head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 1 << 40
 

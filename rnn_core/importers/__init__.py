@@ -10,25 +10,31 @@ from rnn_core._keras_weights import refuse_checkpoints
 from rnn_core._registry import known_objects
 from rnn_core.formats import hdf5, keras_zip, torch_file
 from rnn_core.formats.safetensors import looks_like_one
-from rnn_core.importers import keras
+from rnn_core.importers import keras, onnx
 from rnn_core.importers.safetensors import load_safetensors
 
 
-def _begins(signature: bytes) -> Callable[[bytes], bool]:
-    return lambda head: head.startswith(signature)
+def _begins(signature: bytes) -> Callable[[bytes, str], bool]:
+    return lambda head, suffix: head.startswith(signature)
+
+
+def _is_onnx(head: bytes, suffix: str) -> bool:
+    # ONNX's signature is but one byte, with which many files begin: the name has to say it too.
+    return head.startswith(onnx.SIGNATURE) and suffix == ".onnx"
 
 
 def _load_zip(path: Path) -> Any:
     return torch_file.read(path) if torch_file.is_archive(path) else keras.load_zip(path)
 
 
-# Whether a file that begins so is of a kind, what the kind is, and what loads it.
-_IMPORTERS: tuple[tuple[Callable[[bytes], bool], str, Callable[[Path], Any]], ...] = (
+# Whether a file that begins so, and whose name ends so, is of a kind; the kind, and what loads it.
+_IMPORTERS: tuple[tuple[Callable[[bytes, str], bool], str, Callable[[Path], Any]], ...] = (
     (_begins(hdf5.SIGNATURE), "Keras HDF5 (.h5)", keras.load_h5),
     (_begins(keras_zip.SIGNATURE), "Keras archive (.keras), PyTorch (.pt, .pth)", _load_zip),
     (_begins(torch_file.LEGACY_SIGNATURE), "PyTorch before 1.6", torch_file.read),
     (_begins(b"{"), "Keras architecture (.json)", keras.load_json),
     (looks_like_one, "safetensors", load_safetensors),
+    (_is_onnx, "ONNX (.onnx)", onnx.load_onnx),
 )
 
 
@@ -48,7 +54,7 @@ def _import(path: Path, weights: Path | None) -> Any:
     with open(path, "rb") as file:
         head = file.read(16)
     for matches, _, importer in _IMPORTERS:
-        if matches(head):
+        if matches(head, path.suffix):
             # An architecture alone says how large its weights are; they have to fit their file.
             apart = importer is keras.load_json and weights is not None
             return keras.load_json(path, weights) if apart else importer(path)
