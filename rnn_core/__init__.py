@@ -24,7 +24,8 @@ def load(path: Any, custom_objects: dict[str, Any] | None = None, weights: Any =
 
     Args:
         path: of a model that Keras saved, ``.keras``, ``.h5`` of Keras 1 to 3, or the JSON text of
-            `to_json`; of a file of torch.save, zip or older; or of a ``.safetensors`` file.
+            `to_json`; of an ``.onnx`` file, which gives an `OnnxModel`; of a file of torch.save, zip
+            or older; or of a ``.safetensors`` file.
         custom_objects: your own layers, cells and functions by the names they have in the file:
             ``"Name"``, or ``"package>Name"`` of registered ones.
         weights: of a file of weights for the model; see `Model.load_weights`.
@@ -141,6 +142,15 @@ def from_torch(
     return from_torch(source, modules, batch_first, nonlinearity)
 
 
+def __getattr__(name: str) -> Any:
+    # ONNX's operators are imported when a model needs them.
+    if name == "OnnxModel":
+        from rnn_core._onnx.model import OnnxModel
+
+        return OnnxModel
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 def get_include() -> str:
     """Return the directory of rnn_core.h, the C header.
 
@@ -154,6 +164,7 @@ def get_include() -> str:
 
 __all__ = [
     "Model",
+    "OnnxModel",  # noqa: F405 - by __getattr__
     "Sequential",
     "TensorShape",
     "backend",

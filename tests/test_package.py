@@ -41,7 +41,7 @@ FLOORS = [
     ["_folding", "_conv_lstm", "_torch"],
     ["_keras_weights"],
     ["_model", "layers"],
-    ["_sequential"],
+    ["_sequential", "_onnx"],
     ["importers", "_tables"],
     ["__init__"],
     ["_cli_models"],

@@ -76,12 +76,12 @@ def selu(
 ) -> Array:
     """Return gamma x, or gamma alpha (exp(x) - 1) below zero."""
     kind = x.dtype.type
-    return kind(gamma) * np.where(x < 0, kind(alpha) * np.expm1(x), x)
+    return np.asarray(kind(gamma) * np.where(x < 0, kind(alpha) * np.expm1(x), x))
 
 
 def hard_sigmoid(x: Array, /, *, alpha: float = 0.2, beta: float = 0.5) -> Array:
     """Return alpha x + beta within 0 and 1."""
-    return np.clip(x.dtype.type(alpha) * x + x.dtype.type(beta), 0, 1)
+    return np.asarray(np.clip(x.dtype.type(alpha) * x + x.dtype.type(beta), 0, 1))
 
 
 def hard_swish(x: Array, /) -> Array:
@@ -112,9 +112,9 @@ def gelu(x: Array, /, *, approximate: str = "none") -> Array:
 def shrink(x: Array, /, *, bias: float = 0.0, lambd: float = 0.5) -> Array:
     """Return x moved towards zero by bias, or zero within lambd of it."""
     kind = x.dtype.type
-    return np.where(
-        x < -lambd, x + kind(bias), np.where(x > lambd, x - kind(bias), kind(0))
-    ).astype(x.dtype, copy=False)
+    above = np.where(x > lambd, x - kind(bias), kind(0))
+    shrunk = np.where(x < -lambd, x + kind(bias), above)
+    return np.asarray(shrunk, x.dtype)
 
 
 # Two inputs

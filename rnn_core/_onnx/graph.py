@@ -190,15 +190,17 @@ def _record(value: Any, what: str) -> dict[str, Any]:
 
 
 def _list(record: dict[str, Any], key: str) -> list[Any]:
-    if not isinstance(record[key], list):
-        raise ValueError(f"{key} is {type(record[key]).__name__}, expected a list")
-    return record[key]
+    value = record[key]
+    if not isinstance(value, list):
+        raise ValueError(f"{key} is {type(value).__name__}, expected a list")
+    return value
 
 
 def _text(record: dict[str, Any], key: str) -> str:
-    if not isinstance(record[key], str):
-        raise ValueError(f"{key} is {type(record[key]).__name__}, expected a text")
-    return record[key]
+    value = record[key]
+    if not isinstance(value, str):
+        raise ValueError(f"{key} is {type(value).__name__}, expected a text")
+    return value
 
 
 def _texts(record: dict[str, Any], key: str) -> list[str]:

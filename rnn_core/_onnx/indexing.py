@@ -49,7 +49,7 @@ def _grid(x: Array, indices: Array, axis: int) -> tuple[Array, ...]:
     """Return where each of the elements is that indices along an axis mean."""
     if indices.ndim != x.ndim:
         raise ValueError(f"indices have shape {indices.shape}, expected {x.ndim} axes")
-    grid = list(np.indices(indices.shape, sparse=True))
+    grid: list[Array] = list(np.indices(indices.shape, sparse=True))
     grid[axis] = _within(indices, x.shape[axis])
     return tuple(grid)
 
@@ -100,7 +100,7 @@ def one_hot(indices: Array, depth: Array, values: Array, /, *, axis: int = -1) -
     hot = np.expand_dims(wanted, axis) == np.arange(count).reshape(
         (-1,) + (1,) * (wanted.ndim - axis % (wanted.ndim + 1))
     )
-    return np.where(hot, values[1], values[0])
+    return np.asarray(np.where(hot, values[1], values[0]))
 
 
 def non_zero(x: Array, /) -> Array:

@@ -48,7 +48,7 @@ class OnnxModel:
     >>> node = {"op": "Gemm", "name": "", "inputs": ["x", "w"], "outputs": ["y"], "domain": ""}
     >>> graph = {"inputs": [x], "outputs": [y], "nodes": [{**node, "attributes": {}}]}
     >>> config = {"opset": 13, "graph": {**graph, "constants": {"w": "w"}}}
-    >>> model = OnnxModel.from_parts(config, {"w": np.float32([[0, 1], [2, 0]])})
+    >>> model = OnnxModel.from_parts(config, {"w": np.array([[0, 1], [2, 0]], np.float32)})
     >>> model([[1.0, 2.0]]).tolist()
     [[4.0, 1.0]]
     >>> model.inputs, model.count_params()
@@ -283,7 +283,9 @@ def _example() -> OnnxModel:
         "constants": {"h": "h"},
         "nodes": [{**add, "attributes": {}}],
     }
-    return OnnxModel.from_parts({"opset": 13, "graph": graph}, {"h": np.float32([10, 20])})
+    return OnnxModel.from_parts(
+        {"opset": 13, "graph": graph}, {"h": np.array([10, 20], np.float32)}
+    )
 
 
 class _Spending:

@@ -68,7 +68,7 @@ def batch_normalization(
     apart = (-1,) + (1,) * max(x.ndim - 2, 0)
     factor = scale / np.sqrt(variance + x.dtype.type(epsilon))
     y = (x - mean.reshape(apart)) * factor.reshape(apart) + bias.reshape(apart)
-    return y.astype(x.dtype, copy=False)
+    return np.asarray(y).astype(x.dtype, copy=False)
 
 
 def layer_normalization(

@@ -15,7 +15,8 @@ from rnn_core._rnn import RNN
 from rnn_core._rnn_layers import GRU, LSTM, SimpleRNN
 from rnn_core._typing import Array
 
-Ints, Floats, Strings = list[int], list[float], list[str]
+Floats = list[float]
+Strings = list[str]
 
 # Which inputs are weights: W, R, B, P.
 WEIGHTS = (1, 2, 3, 7)
@@ -160,21 +161,19 @@ def _layer(
         separate = op == "GRU" and after
         weights.append(np.stack(halves) if separate else halves[0] + halves[1])
     names = activations[:1] if op == "RNN" else [activations[1], activations[0]]
-    options = {"reset_after": after} if op == "GRU" else {}
-    layer = _LAYERS[op](
-        units,
-        *names,
-        use_bias=b is not None,
-        kernel_initializer="zeros",
-        recurrent_initializer="zeros",
-        return_sequences=True,
-        return_state=True,
-        go_backwards=reverse,
-        zero_output_for_mask=True,
-        dtype=w.dtype.name,
-        name=op.lower(),
-        **options,
-    )
+    options: dict[str, Any] = {
+        "use_bias": b is not None,
+        "kernel_initializer": "zeros",
+        "recurrent_initializer": "zeros",
+        "return_sequences": True,
+        "return_state": True,
+        "go_backwards": reverse,
+        "zero_output_for_mask": True,
+        "dtype": w.dtype.name,
+        "name": op.lower(),
+        **({"reset_after": after} if op == "GRU" else {}),
+    }
+    layer = _LAYERS[op](units, *names, **options)
     layer.build((None, None, w.shape[-1]))
     layer.set_weights(weights)
     return layer

@@ -218,8 +218,8 @@ def constant_of_shape(shape: Array, /, *, value: Array | None = None) -> Array:
 
 def arange(start: Array, limit: Array, delta: Array, /) -> Array:
     """Return numbers from start to before limit."""
-    first, end, step = (value.reshape(-1)[0] for value in (start, limit, delta))
-    return np.arange(first, end, step, start.dtype)
+    ends: list[Any] = [value.reshape(-1)[0] for value in (start, limit, delta)]
+    return np.asarray(np.arange(*ends, dtype=start.dtype))
 
 
 def trilu(x: Array, k: Array | None = None, /, *, upper: int = 1) -> Array:
@@ -230,7 +230,8 @@ def trilu(x: Array, k: Array | None = None, /, *, upper: int = 1) -> Array:
 
 def eye_like(x: Array, /, *, dtype: int | None = None, k: int = 0) -> Array:
     """Return a matrix of a shape with ones on a diagonal."""
-    return np.eye(*x.shape, k=k, dtype=x.dtype if dtype is None else DTYPES[dtype])
+    rows, columns = x.shape
+    return np.eye(rows, columns, k).astype(x.dtype if dtype is None else DTYPES[dtype])
 
 
 def dropout(

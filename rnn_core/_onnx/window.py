@@ -103,8 +103,8 @@ def _slide(x: Array, at: Windows) -> Array:
     axes = tuple(range(x.ndim - rank, x.ndim))
     views = np.lib.stride_tricks.sliding_window_view(x, tuple(reach), axes)
     steps = [slice(None, None, step) for step in (*at.strides, *at.dilations)]
-    view: Array = views[(..., *steps)]
-    return view
+    index: Any = (..., *steps)
+    return np.asarray(views[index])
 
 
 def max_pool(

@@ -329,7 +329,7 @@ class Tensors:
             return (values.astype(np.uint32) << 16).view(np.float32)
         if name == "bool":
             self._budget.take(values.size, what)
-            return values != 0
+            return np.asarray(values != 0)
         native = np.dtype(name)
         if not values.flags.aligned or values.dtype != native:
             self._budget.take(values.nbytes, what)
