@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
 
     score = commands.add_parser("score", help="run a model over a file's rows")
     score.set_defaults(command=_score)
-    score.add_argument("model", type=Path, metavar="MODEL", help=".keras or .h5")
+    score.add_argument("model", type=Path, metavar="MODEL", help=".keras, .h5 or .onnx")
     score.add_argument("input", type=Path, metavar="INPUT", help=".npy, .npz, .csv or .csv.gz")
     score.add_argument(
         "-o", "--output", type=Path, required=True, metavar="OUTPUT", help=".npy or .csv"
@@ -182,10 +182,11 @@ def _encode(encoder: str, columns: list[list[str]]) -> Array:
 
 def _steps(model: Model, values: Array, path: Path) -> Array:
     """Return a table's rows in the shape of the model's input: all features of a step together."""
-    if len(model.input_layers) != 1:
-        raise ValueError(f"the model has {len(model.input_layers)} inputs, {path} can hold one")
-    shape = model.input_layers[0].batch_shape
-    if len(shape) != 3 or shape[2] is None:
+    shapes = _input_shapes(model)
+    if len(shapes) != 1:
+        raise ValueError(f"the model has {len(shapes)} inputs, {path} can hold one")
+    shape: Any = shapes[0] or ()
+    if len(shape) != 3 or not isinstance(shape[2], int):
         return values
     rows, columns = values.shape
     if columns % shape[2]:
@@ -193,6 +194,12 @@ def _steps(model: Model, values: Array, path: Path) -> Array:
             f"{path} has {columns} columns, expected a multiple of {shape[2]} features"
         )
     return values.reshape(rows, -1, shape[2])
+
+
+def _input_shapes(model: Any) -> list[Any]:
+    if isinstance(model, rnn_core.OnnxModel):
+        return [shape for _, _, shape in model.inputs]
+    return [layer.batch_shape for layer in model.input_layers]
 
 
 def _chosen(outputs: Any, which: int | None) -> Array:

@@ -54,8 +54,7 @@ def inspect(options: argparse.Namespace) -> None:
     kind = f"{type(loaded).__name__} {loaded.name!r}"
     if not isinstance(loaded, Model):
         print(f"{options.model}: {kind} from {origin}")
-        _print_table(loaded.describe())
-        print(f"{loaded.count_params():,} weights")
+        _print_graph(loaded)
         return
     inputs = ", ".join(shape_text(layer.batch_shape) for layer in loaded.input_layers)
     print(f"{options.model}: {kind} from {origin}, input {inputs}")
@@ -77,6 +76,14 @@ def inspect(options: argparse.Namespace) -> None:
         f"{loaded.count_params():,} weights, {sum(w.nbytes for w in loaded.weights):,} bytes, "
         f"{loaded._flops_per_step():,} FLOPs per step"
     )
+
+
+def _print_graph(model: Any) -> None:
+    for way, values in (("input", model.inputs), ("output", model.outputs)):
+        for name, dtype, shape in values:
+            print(f"{way} {name!r}, {dtype or 'any dtype'} {'?' if shape is None else shape_text(shape)}")
+    _print_table([("node", "operator", "outputs", "weights"), *model.describe()])
+    print(f"{model.count_params():,} weights")
 
 
 def _print_arrays(path: Path, arrays: dict[str, Any]) -> None:

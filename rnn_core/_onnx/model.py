@@ -58,7 +58,7 @@ class OnnxModel:
     def __init__(self, graph: Graph, opset: int, budget: Any = None) -> None:
         if opset not in OPSETS:
             raise ValueError(f"opset is {opset}, expected {OPSETS[0]} to {OPSETS[-1]}")
-        check_known(graph)
+        check_known(graph, opset)
         check_defined(graph)
         if budget is None:
             budget = _Spending(3 * sum(x.nbytes for x in graph.constants.values()) + _SLACK)

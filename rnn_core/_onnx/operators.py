@@ -34,6 +34,8 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     **control.OPERATORS,
 }
 DOMAINS = ("", "ai.onnx")
+# Operators whose earlier form, before this opset, is not there.
+_SINCE = {"Scan": 9}
 # Attributes that say nothing about the result.
 _IGNORED = {"consumed_inputs", "output_sequence"}
 # What functions are given beside inputs and attributes, if they ask for it.
@@ -79,12 +81,14 @@ def schema_of(op: str) -> Schema:
     )
 
 
-def check_known(graph: Graph) -> None:
+def check_known(graph: Graph, opset: int) -> None:
     """Raise ValueError that lists all operators which there are no functions for, with nodes."""
     unknown: dict[str, list[str]] = {}
     for path, node in graph.walk():
-        if node.domain not in DOMAINS or node.op not in OPERATORS:
-            op = f"{node.domain}.{node.op}" if node.domain not in DOMAINS else node.op
+        foreign, early = node.domain not in DOMAINS, opset < _SINCE.get(node.op, 0)
+        if foreign or early or node.op not in OPERATORS:
+            op = f"{node.domain}.{node.op}" if foreign else node.op
+            op = f"{op} of opset {opset}" if early else op
             name = node.name or ", ".join(node.outputs)
             unknown.setdefault(op, []).append(f"{path}{name}")
     if unknown:
