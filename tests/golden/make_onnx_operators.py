@@ -1,5 +1,6 @@
-"""Makes tests/golden/onnx/operators.npz: models of one node, inputs, and ONNX Runtime's outputs.
+"""Makes operators.npz in tests/golden/onnx/: models of one node, inputs, ONNX Runtime's outputs.
 
+And node_tests.npz: the ONNX standard's own tests of recurrent operators, with its outputs.
 What ONNX Runtime does not run, because it is too old or of other types, onnx.reference does. Run in
 an environment of ``onnx==1.23.* onnxruntime==1.31.*``:
 
@@ -12,6 +13,7 @@ import numpy as np
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper
+from onnx.backend.test.case.node import collect_testcases
 from onnx.reference import ReferenceEvaluator
 
 HERE = Path(__file__).parent / "onnx"
@@ -57,23 +59,20 @@ def graph_of(nodes, inputs, outputs):
 
 
 def elementwise():
-    for op in [
-        "Abs",
-        "Ceil",
-        "Erf",
-        "Exp",
-        "Floor",
-        "Neg",
-        "Relu",
-        "Sigmoid",
-        "Sign",
+    for op in ("Abs", "Ceil", "Erf", "Exp", "Floor", "Neg", "Relu", "Round", "Sigmoid", "Sign"):
+        case(op, X)
+    for op in (
+        "Asinh",
+        "Atan",
+        "Cos",
+        "Cosh",
+        "Sin",
+        "Sinh",
         "Softplus",
         "Softsign",
+        "Tan",
         "Tanh",
-        "Round",
-    ]:
-        case(op, X)
-    for op in ["Sin", "Cos", "Tan", "Atan", "Sinh", "Cosh", "Asinh"]:
+    ):
         case(op, X)
     for op in ["Log", "Reciprocal", "Sqrt"]:
         case(op, POSITIVE)
@@ -345,6 +344,23 @@ def answer(model, inputs):
         return ReferenceEvaluator(model).run(None, inputs)
 
 
+def store_node_tests():
+    stored = {}
+    for test in collect_testcases(None):
+        graph = test.model.graph
+        if not {node.op_type for node in graph.node} & {"LSTM", "GRU", "RNN"}:
+            continue
+        ((inputs, outputs),) = test.data_sets
+        for way, values, arrays in (("in", graph.input, inputs), ("out", graph.output, outputs)):
+            stored |= {
+                f"{test.name}/{way}/{value.name}": np.asarray(array)
+                for value, array in zip(values, arrays, strict=True)
+            }
+        model = np.frombuffer(test.model.SerializeToString(), np.uint8)
+        stored[f"{test.name}/model"] = model
+    np.savez_compressed(HERE / "node_tests.npz", **stored)
+
+
 if __name__ == "__main__":
     onnxruntime.set_default_logger_severity(4)
     for part in (elementwise, reductions, shapes, indices, layers, subgraphs):
@@ -358,4 +374,5 @@ if __name__ == "__main__":
         stored |= {f"{name}/in/{key}": x for key, x in inputs.items()}
         stored |= {f"{name}/out/{n}": np.asarray(y) for n, y in enumerate(outputs)}
     np.savez_compressed(HERE / "operators.npz", **stored)
+    store_node_tests()
     print(len(CASES), "cases,", (HERE / "operators.npz").stat().st_size, "bytes")
