@@ -24,8 +24,8 @@ def load(path: Any, custom_objects: dict[str, Any] | None = None, weights: Any =
 
     Args:
         path: of a model that Keras saved, ``.keras``, ``.h5`` of Keras 1 to 3, or the JSON text of
-            `to_json`; of an ``.onnx`` file, which gives an `OnnxModel`; of a file of torch.save, zip
-            or older; or of a ``.safetensors`` file.
+            `to_json`; of an ``.onnx`` file, which gives an `OnnxModel`; of a file of torch.save,
+            zip or older; or of a ``.safetensors`` file.
         custom_objects: your own layers, cells and functions by the names they have in the file:
             ``"Name"``, or ``"package>Name"`` of registered ones.
         weights: of a file of weights for the model; see `Model.load_weights`.

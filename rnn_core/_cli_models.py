@@ -51,11 +51,11 @@ def inspect(options: argparse.Namespace) -> None:
         _print_arrays(options.model, loaded)
         return
     origin = loaded.origin or "an unknown source"
-    kind = f"{type(loaded).__name__} {loaded.name!r}"
     if not isinstance(loaded, Model):
-        print(f"{options.model}: {kind} from {origin}")
+        print(f"{options.model}: {type(loaded).__name__} from {origin}")
         _print_graph(loaded)
         return
+    kind = f"{type(loaded).__name__} {loaded.name!r}"
     inputs = ", ".join(shape_text(layer.batch_shape) for layer in loaded.input_layers)
     print(f"{options.model}: {kind} from {origin}, input {inputs}")
     rows = [("layer", "class", "output shape", "weights", "FLOPs/step", "runs on")]
@@ -81,7 +81,8 @@ def inspect(options: argparse.Namespace) -> None:
 def _print_graph(model: Any) -> None:
     for way, values in (("input", model.inputs), ("output", model.outputs)):
         for name, dtype, shape in values:
-            print(f"{way} {name!r}, {dtype or 'any dtype'} {'?' if shape is None else shape_text(shape)}")
+            axes = ", ".join("?" if n is None else str(n) for n in shape or ())
+            print(f"{way} {name!r}, {dtype or 'any dtype'} ({'…' if shape is None else axes})")
     _print_table([("node", "operator", "outputs", "weights"), *model.describe()])
     print(f"{model.count_params():,} weights")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from rnn_core._onnx.graph import Graph, Value, from_config, needs_of, to_config
 from rnn_core._onnx.operators import check_known
 from rnn_core._onnx.plan import Plan, Setting, check_defined
+from rnn_core._saving import save_tensors
 from rnn_core._typing import Array
 
 # The versions of ONNX's operators whose meanings are known.
@@ -54,6 +56,9 @@ class OnnxModel:
     >>> model.inputs, model.count_params()
     ([('x', 'float32', ('batch', 2))], 4)
     """
+
+    # Where the model came from, for people to read: `load` says it.
+    origin: str | None = None
 
     def __init__(self, graph: Graph, opset: int, budget: Any = None) -> None:
         if opset not in OPSETS:
@@ -258,6 +263,23 @@ class OnnxModel:
         if type(opset) is not int:
             raise ValueError(f"opset is {opset!r}, expected a number")
         return cls(graph, opset)
+
+    def save(self, path: Any) -> None:
+        """Write the model to a ``.safetensors`` file, which `load` maps into memory.
+
+        Raises:
+            ValueError: another ending.
+
+        >>> import rnn_core
+        >>> _example().save("sum.safetensors")
+        >>> rnn_core.load("sum.safetensors")([[1.0, 2.0]]).tolist()
+        [[11.0, 22.0]]
+        """
+        path = Path(path)
+        if path.suffix != ".safetensors":
+            raise ValueError(f"cannot save to {path}, expected a name that ends in .safetensors")
+        config = {"class_name": type(self).__name__, "config": self.config()}
+        save_tensors(path, config, self.arrays(), self.origin)
 
     def describe(self) -> list[tuple[str, str, str, str]]:
         """Return a row for each node: its name, operator, outputs, and the shapes of its weights.

@@ -212,11 +212,13 @@ class Model(Message):
 
     ir_version: int = 0
     producer_name: str = ""
+    producer_version: str = ""
     graph: Graph | None = None
     opsets: list[Opset] = field(default_factory=list)
     FIELDS: ClassVar = {
         1: Field("ir_version", INT),
         2: Field("producer_name", TEXT),
+        3: Field("producer_version", TEXT),
         7: Field("graph", Graph),
         8: Field("opsets", Opset, many=True),
     }

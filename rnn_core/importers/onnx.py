@@ -36,9 +36,13 @@ def load_onnx(path: Path) -> OnnxModel:
         versions = [opset.version for opset in model.opsets if opset.domain in DOMAINS]
         tensors = Tensors(budget, path.parent)
         graph = _graph(model.graph, tensors, model.ir_version >= _DEFAULTS_SINCE)
-        return OnnxModel(graph, max(versions, default=1), budget)
+        opset = max(versions, default=1)
+        loaded = OnnxModel(graph, opset, budget)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+    producer = " ".join(filter(None, (model.producer_name, model.producer_version)))
+    loaded.origin = f"{producer or 'an unnamed producer'}, ONNX with opset {opset}"
+    return loaded
 
 
 def _graph(graph: onnx.Graph, tensors: Tensors, defaults: bool = False) -> Graph:

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from rnn_core._keras_weights import assign_by_path
+from rnn_core._onnx.model import OnnxModel
+from rnn_core._typing import Array
 from rnn_core.formats import safetensors
 from rnn_core.formats.json_text import parse
 from rnn_core.importers.building import budget, build
@@ -17,10 +19,17 @@ def load_safetensors(path: Path) -> Any:
     if metadata.get("format") != "rnn_core":
         return arrays
     config = parse(metadata.get("config", ""), f"{path}: config")
-    model = build(path, config, budget(path))
-    model.origin = f"{metadata.get('origin', 'rnn_core')}, .safetensors"
     try:
-        assign_by_path(model, arrays, adopt=True)
+        model = _model(path, config, arrays)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from error
+    model.origin = f"{metadata.get('origin', 'rnn_core')}, .safetensors"
+    return model
+
+
+def _model(path: Path, config: Any, arrays: dict[str, Array]) -> Any:
+    if isinstance(config, dict) and config.get("class_name") == OnnxModel.__name__:
+        return OnnxModel.from_parts(config.get("config"), arrays)
+    model = build(path, config, budget(path))
+    assign_by_path(model, arrays, adopt=True)
     return model
