@@ -21,6 +21,7 @@ _UNKNOWN = {
     "keras_version": None,
     "batch_input_shape": None,
 }
+_UNKNOWN_TO = {"Bidirectional": {"zero_output_for_mask": True}}
 # Where Keras 3 has its classes, if not with the layers.
 _MODULES = {
     "Sequential": "keras",
@@ -58,15 +59,16 @@ def to_keras3(part: Any) -> Any:
 
 def _arguments(class_name: str, config: dict[str, Any]) -> dict[str, Any]:
     kept = {}
+    unknown = _UNKNOWN | _UNKNOWN_TO.get(class_name, {})
     for key, value in config.items():
         if value == "hard_sigmoid_legacy":
             raise ValueError(
                 f"layer {config.get('name')!r} has the {key} hard_sigmoid of Keras 2, "
                 "which is another function in Keras 3: save as .safetensors"
             )
-        if key not in _UNKNOWN:
+        if key not in unknown:
             kept[key] = to_keras3(value)
-        elif _UNKNOWN[key] is not None and value != _UNKNOWN[key]:
+        elif unknown[key] is not None and value != unknown[key]:
             raise ValueError(
                 f"layer {config.get('name')!r} has {key}={value!r}, which Keras 3 does not have: "
                 "save as .safetensors"
@@ -106,18 +108,22 @@ def check_masks(nodes: Sequence[Node]) -> None:
             )
         makes = getattr(layer, "mask_zero", False) or type(layer).__name__ == "Masking"
         passes = layer.supports_masking and getattr(layer, "return_sequences", True)
+        passes = passes and not _drops_masks(layer, len(inputs), len(tensors))
         if makes or (passes and (inputs or given)):
-            joins = _joins_masks(layer, len(inputs), len(tensors))
+            joins = _joins_masks(layer, len(inputs))
             joins = joins or any(joined[tensor] for tensor in inputs)
             joined.update(dict.fromkeys(flatten(node.outputs), joins and not given))
 
 
-def _joins_masks(layer: Layer, masks: int, inputs: int) -> bool:
-    """Return whether a layer makes a mask of those that some of its inputs have."""
+def _drops_masks(layer: Layer, masks: int, inputs: int) -> bool:
+    """Return whether a layer gives no mask because not all its inputs have one."""
     version = getattr(layer, "keras_version", None)
-    if version is None or masks == 0:
+    return version == 3 and masks < inputs and not isinstance(layer, LAYERS["Concatenate"])
+
+
+def _joins_masks(layer: Layer, masks: int) -> bool:
+    """Return whether a layer makes a mask of those that its inputs have."""
+    version = getattr(layer, "keras_version", None)
+    if version == 3 and isinstance(layer, LAYERS["TimeDistributed"]):
         return False
-    if version != 3:
-        return True
-    every = isinstance(layer, LAYERS["Concatenate"]) or masks == inputs
-    return every and not isinstance(layer, LAYERS["TimeDistributed"])
+    return version is not None and masks > 0
