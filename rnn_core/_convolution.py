@@ -111,8 +111,8 @@ def convolve(
     y = np.zeros((len(x), *space, filters), np.result_type(x, kernel))
     if not y.size or not kernel.size:
         return y
-    x = _pad(x, y.shape[1:-1], window, strides, padding, dilation_rate)
-    windows = _windows(x, y.shape[1:-1], window, strides, dilation_rate)
+    x = pad_space(x, y.shape[1:-1], window, strides, padding, dilation_rate)
+    windows = window_view(x, y.shape[1:-1], window, strides, dilation_rate)
     rows = max(1, _BLOCK // windows[0, 0].nbytes)
     images = max(1, rows // windows.shape[1])
     for group in range(groups):
@@ -151,8 +151,8 @@ def depthwise(
     space = output_space(x.shape[1:-1], window, strides, padding, dilation_rate)
     y = np.zeros((len(x), *space, channels, multiplier), np.result_type(x, kernel))
     if y.size:
-        x = _pad(x, y.shape[1:-2], window, strides, padding, dilation_rate)
-        windows = _windows(x, y.shape[1:-2], window, strides, dilation_rate)
+        x = pad_space(x, y.shape[1:-2], window, strides, padding, dilation_rate)
+        windows = window_view(x, y.shape[1:-2], window, strides, dilation_rate)
         for place in np.ndindex(*window):
             # (batch, *space, channels, 1) of one place in all windows
             values = windows[(*(slice(None),) * (y.ndim - 2), *place, slice(None), None)]
@@ -160,15 +160,16 @@ def depthwise(
     return y.reshape(*y.shape[:-2], channels * multiplier)
 
 
-def _pad(
+def pad_space(
     x: Array,
     space: Sequence[int],
     window: Sequence[int],
     strides: Sequence[int],
     padding: str,
     dilation_rate: Sequence[int],
+    fill: float = 0.0,
 ) -> Array:
-    """Return `x` with the zeros around it that the windows reach."""
+    """Return `x` with as many values around it as the windows reach, zeros or `fill`."""
     if padding == "valid":
         return x
     lengths, inside = [], []
@@ -180,12 +181,12 @@ def _pad(
         inside.append(slice(before, before + n))
     if lengths == [*x.shape[1:-1]]:
         return x
-    padded = np.zeros((len(x), *lengths, x.shape[-1]), x.dtype)
+    padded = np.full((len(x), *lengths, x.shape[-1]), fill, x.dtype)
     padded[(slice(None), *inside)] = x
     return padded
 
 
-def _windows(
+def window_view(
     x: Array,
     space: Sequence[int],
     window: Sequence[int],

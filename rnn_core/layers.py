@@ -10,7 +10,16 @@ from rnn_core._cells import GRUCell, LSTMCell, SimpleRNNCell
 from rnn_core._conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D, ConvLSTMCell
 from rnn_core._input import Input, InputLayer
 from rnn_core._layer import Layer
-from rnn_core._layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from rnn_core._layers.activation import (
+    ELU,
+    Activation,
+    LeakyReLU,
+    PReLU,
+    ReLU,
+    Softmax,
+    ThresholdedReLU,
+)
+from rnn_core._layers.attention import AdditiveAttention, Attention, MultiHeadAttention
 from rnn_core._layers.convolution import (
     Conv1D,
     Conv2D,
@@ -20,6 +29,7 @@ from rnn_core._layers.convolution import (
     SeparableConv2D,
 )
 from rnn_core._layers.dense import Dense
+from rnn_core._layers.dot import Dot
 from rnn_core._layers.dropout import (
     ActivityRegularization,
     AlphaDropout,
@@ -27,6 +37,7 @@ from rnn_core._layers.dropout import (
     GaussianDropout,
     GaussianNoise,
     SpatialDropout1D,
+    SpatialDropout2D,
 )
 from rnn_core._layers.embedding import Embedding
 from rnn_core._layers.masking import Masking
@@ -47,7 +58,22 @@ from rnn_core._layers.pooling import (
     GlobalMaxPooling1D,
     MaxPooling1D,
 )
-from rnn_core._layers.reshape import Flatten, Permute, RepeatVector, Reshape, ZeroPadding1D
+from rnn_core._layers.pooling_2d import (
+    AveragePooling2D,
+    GlobalAveragePooling2D,
+    GlobalMaxPooling2D,
+    MaxPooling2D,
+)
+from rnn_core._layers.reshape import (
+    Cropping1D,
+    Flatten,
+    Permute,
+    RepeatVector,
+    Reshape,
+    UpSampling1D,
+    ZeroPadding1D,
+)
+from rnn_core._layers.scaling import GroupNormalization, Normalization, Rescaling, UnitNormalization
 from rnn_core._layers.time_distributed import TimeDistributed
 from rnn_core._protocol import AbstractRNNCell
 from rnn_core._rnn import RNN
@@ -63,9 +89,12 @@ __all__ = [
     "Activation",
     "ActivityRegularization",
     "Add",
+    "AdditiveAttention",
     "AlphaDropout",
+    "Attention",
     "Average",
     "AveragePooling1D",
+    "AveragePooling2D",
     "BatchNormalization",
     "Bidirectional",
     "Concatenate",
@@ -75,11 +104,13 @@ __all__ = [
     "ConvLSTM2D",
     "ConvLSTM3D",
     "ConvLSTMCell",
+    "Cropping1D",
     "CuDNNGRU",
     "CuDNNLSTM",
     "Dense",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
+    "Dot",
     "Dropout",
     "Embedding",
     "Flatten",
@@ -87,7 +118,10 @@ __all__ = [
     "GaussianDropout",
     "GaussianNoise",
     "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D",
     "GlobalMaxPooling1D",
+    "GlobalMaxPooling2D",
+    "GroupNormalization",
     "Input",
     "InputLayer",
     "LSTMCell",
@@ -96,13 +130,17 @@ __all__ = [
     "LeakyReLU",
     "Masking",
     "MaxPooling1D",
+    "MaxPooling2D",
     "Maximum",
     "Minimum",
+    "MultiHeadAttention",
     "Multiply",
+    "Normalization",
     "PReLU",
     "Permute",
     "ReLU",
     "RepeatVector",
+    "Rescaling",
     "Reshape",
     "SeparableConv1D",
     "SeparableConv2D",
@@ -110,8 +148,12 @@ __all__ = [
     "SimpleRNNCell",
     "Softmax",
     "SpatialDropout1D",
+    "SpatialDropout2D",
     "StackedRNNCells",
     "Subtract",
+    "ThresholdedReLU",
     "TimeDistributed",
+    "UnitNormalization",
+    "UpSampling1D",
     "ZeroPadding1D",
 ]

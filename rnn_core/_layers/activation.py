@@ -164,6 +164,30 @@ class ELU(Layer):
         return np.where(inputs < 0, inputs.dtype.type(self.alpha) * y, inputs)
 
 
+class ThresholdedReLU(Layer):
+    """Returns x where it is above a threshold, 0 elsewhere (Konda et al. 2015).
+
+    Args:
+        theta: the threshold.
+        kwargs: as for `Layer`.
+
+    Inputs ``(batch, ...)``, outputs of the same shape.
+
+    >>> ThresholdedReLU(1.0)(np.array([0.5, 2.0]))
+    array([0., 2.], dtype=float32)
+    """
+
+    supports_masking = True
+    config_keys = ("theta",)
+
+    def __init__(self, theta: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.theta = float(theta)
+
+    def call(self, inputs: Any) -> Any:
+        return np.where(inputs > self.theta, inputs, inputs.dtype.type(0))
+
+
 class Softmax(Layer):
     """e^x over its sum.
 

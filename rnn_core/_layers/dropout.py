@@ -93,6 +93,32 @@ class SpatialDropout1D(Dropout):
         super().__init__(rate, seed, **{**kwargs, "noise_shape": (None, 1, None)})
 
 
+class SpatialDropout2D(Dropout):
+    """Drops channels over all rows and columns with training=True (Tompson et al. 2015).
+
+    Args:
+        rate: the share of channels to drop, from 0 to 1.
+        seed: of the draws.
+        kwargs: as for `Layer`, and `data_format`.
+
+    Inputs ``(batch, rows, columns, channels)``, outputs of the same shape.
+
+    Raises:
+        ValueError: a rate below 0 or above 1.
+
+    >>> SpatialDropout2D(0.5)([[[[1.0, 2.0]]]]).tolist()
+    [[[[1.0, 2.0]]]]
+    """
+
+    config_keys = ("rate", "seed", "data_format")
+
+    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
+        self.data_format = kwargs.pop("data_format", None)
+        first = self.data_format == "channels_first"
+        shape = (None, None, 1, 1) if first else (None, 1, 1, None)
+        super().__init__(rate, seed, **{**kwargs, "noise_shape": shape})
+
+
 class AlphaDropout(_Noise):
     """Sets values to the negative limit of SELU with training=True (Klambauer et al. 2017).
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rnn_core._layer import Layer
+from rnn_core._numbers import positive
 
 
 def _product(lengths: Any) -> int | None:
@@ -180,3 +181,68 @@ class ZeroPadding1D(Layer):
             None if steps is None else steps + sum(self.padding),
             input_shape[2],
         )
+
+
+class Cropping1D(Layer):
+    """Without steps at the beginning and the end.
+
+    Args:
+        cropping: steps on both sides, or ``(before, after)``.
+        kwargs: as for `Layer`.
+
+    Inputs ``(batch, timesteps, features)``, outputs ``(batch, timesteps - both, features)``.
+
+    Raises:
+        ValueError: inputs of another number of axes, or of too few steps.
+
+    >>> Cropping1D((1, 0))([[[1.0], [2.0], [3.0]]]).ravel()
+    array([2., 3.], dtype=float32)
+    """
+
+    input_axes = "(batch, timesteps, features)"
+    config_keys = ("cropping",)
+
+    def __init__(self, cropping: Any = 1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.cropping = (cropping, cropping) if isinstance(cropping, int) else tuple(cropping)
+
+    def call(self, inputs: Any) -> Any:
+        self.compute_output_shape(inputs.shape)
+        return inputs[:, self.cropping[0] : inputs.shape[1] - self.cropping[1]]
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        batch, steps, features = input_shape
+        if steps is not None and steps < sum(self.cropping):
+            raise ValueError(f"{self.name}: {steps} steps, expected at least {sum(self.cropping)}")
+        return (batch, None if steps is None else steps - sum(self.cropping), features)
+
+
+class UpSampling1D(Layer):
+    """Each step several times.
+
+    Args:
+        size: how many times.
+        kwargs: as for `Layer`.
+
+    Inputs ``(batch, timesteps, features)``, outputs ``(batch, size * timesteps, features)``.
+
+    Raises:
+        ValueError: inputs of another number of axes; size below 1.
+
+    >>> UpSampling1D(2)([[[1.0], [2.0]]]).ravel()
+    array([1., 1., 2., 2.], dtype=float32)
+    """
+
+    input_axes = "(batch, timesteps, features)"
+    config_keys = ("size",)
+
+    def __init__(self, size: int = 2, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.size = positive(size, "size")
+
+    def call(self, inputs: Any) -> Any:
+        return np.repeat(inputs, self.size, axis=1)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        batch, steps, features = input_shape
+        return (batch, None if steps is None else self.size * steps, features)

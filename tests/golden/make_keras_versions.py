@@ -229,7 +229,187 @@ def ignore_cudnn():
     importlib.import_module("keras.backend").set_session(session)
 
 
-MODELS = (embedded, convolved, keras1_graph, graph, celled, stateful, cudnn)
+def operated(v):
+    """Nodes of a graph that are functions of the framework, not layers."""
+    if not (v.at_least(3, 3) or (v.is_tensorflow and v.at_least(2, 7))):
+        return None
+    x = v.input((4, 3))
+    h = v.layers.LSTM(3, return_sequences=True)(x)
+    outputs = [h[:, -1, :], h[:, 1:3], 1.0 - h, h / 2.0, h**2, -h, h * np.float32([1, 2, 3])]
+    if v.at_least(3):
+        ops = v.keras.ops
+        outputs += [h[..., 0], 2.0**h, ops.sum(h, axis=1), ops.mean(h, axis=[1, 2])]
+        outputs += [ops.stack([h, h], axis=1), ops.concatenate([h, x], axis=-1)]
+        outputs += [ops.reshape(h, (-1, 12)), ops.transpose(h, (0, 2, 1)), ops.expand_dims(h, 1)]
+        outputs += [ops.squeeze(h[:, :1], 1), ops.matmul(h, ops.transpose(x, (0, 2, 1)))]
+        outputs += [
+            ops.softmax(h, axis=1),
+            ops.where(ops.greater(h, 0), h, x),
+            ops.clip(h, -0.1, 0.1),
+        ]
+        outputs += [ops.one_hot(ops.argmax(h, -1), 3), ops.cast(ops.argmax(h, axis=-1), "float32")]
+        outputs += [ops.einsum("btf,bsf->bts", h, x), ops.split(h, 3, axis=-1)[1]]
+        outputs += [ops.repeat(h, 2, axis=1), ops.tile(h, (1, 2, 1)), ops.take(h, [0, 2], axis=1)]
+        outputs += [ops.flip(h, axis=1), ops.max(h, axis=1, keepdims=True), ops.maximum(h, 0.0)]
+        outputs += [ops.gelu(h), ops.leaky_relu(h), ops.logsumexp(h, axis=-1), ops.std(h, axis=1)]
+        outputs += [ops.rsqrt(ops.square(h) + 1.0), ops.moveaxis(h, 1, 2), ops.cumsum(h, axis=1)]
+        outputs += [
+            ops.pad(h, [[0, 0], [1, 1], [0, 0]]),
+            ops.top_k(h, 2)[0],
+            ops.roll(h, 1, axis=1),
+        ]
+        outputs += [
+            ops.var(h, axis=1),
+            ops.sigmoid(h),
+            ops.tanh(h),
+            ops.exp(h),
+            ops.log(h * h + 1.0),
+        ]
+    else:
+        tf = importlib.import_module("tensorflow")
+        outputs += [
+            tf.reduce_sum(h, axis=1),
+            tf.reduce_mean(h, axis=[1, 2]),
+            h + x,
+            tf.multiply(h, x),
+        ]
+        outputs += [tf.stack([h, h], axis=1), tf.concat([h, x], axis=-1), tf.reshape(h, (-1, 12))]
+        outputs += [tf.transpose(h, (0, 2, 1)), tf.expand_dims(h, 1), tf.squeeze(h[:, :1], 1)]
+        outputs += [
+            tf.matmul(h, x, transpose_b=True),
+            tf.nn.softmax(h, axis=1),
+            tf.where(h > 0, h, x),
+        ]
+        outputs += [tf.one_hot(tf.argmax(h, -1), 3), tf.cast(tf.argmax(h, axis=-1), "float32")]
+        outputs += [tf.clip_by_value(h, -0.1, 0.1), tf.norm(h, axis=-1), tf.split(h, 3, axis=-1)[1]]
+        outputs += [tf.split(h, [1, 2], axis=-1)[1], tf.repeat(h, 2, axis=1), tf.tile(h, [1, 2, 1])]
+        outputs += [tf.gather(h, [0, 2], axis=1), tf.reverse(h, axis=[1]), tf.maximum(h, 0.0)]
+        outputs += [tf.reduce_max(h, axis=1, keepdims=True), tf.nn.relu(h), tf.math.tanh(h)]
+        outputs += [v.keras.backend.sum(h, axis=1), v.keras.backend.expand_dims(h), tf.abs(h)]
+        outputs += [
+            tf.unstack(h, axis=1)[1],
+            tf.pad(h, [[0, 0], [1, 1], [0, 0]]),
+            tf.not_equal(h, 0),
+        ]
+        outputs += [tf.nn.l2_normalize(h, axis=-1), tf.math.top_k(h, 2)[0], tf.identity(h)]
+    return v.model(x, outputs), values(4, 3)
+
+
+def customized(v):
+    """A layer, a cell and an activation of the user's, registered in a package."""
+    if not (v.at_least(3, 3) or (v.is_tensorflow and v.at_least(2, 12))):
+        return None
+    tf = None if v.at_least(3) else importlib.import_module("tensorflow")
+    register = functools.partial(
+        v.keras.saving.register_keras_serializable
+        if v.at_least(3)
+        else v.keras.utils.register_keras_serializable,
+        package="mine",
+    )
+    matmul = v.keras.ops.matmul if tf is None else tf.matmul
+    absolute = v.keras.ops.abs if tf is None else tf.abs
+
+    @register()
+    def squash(x):
+        return x / (1 + absolute(x))
+
+    @register()
+    class Scale(v.layers.Layer):
+        def __init__(self, power=1, **kwargs):
+            super().__init__(**kwargs)
+            self.power = power
+
+        def build(self, input_shape):
+            self.factor = self.add_weight(shape=(input_shape[-1],), name="factor")
+            self.built = True
+
+        def call(self, inputs):
+            return inputs * self.factor**self.power
+
+        def get_config(self):
+            return dict(super().get_config(), power=self.power)
+
+    @register()
+    class Leaky(v.layers.Layer):
+        def __init__(self, units, **kwargs):
+            super().__init__(**kwargs)
+            self.units = self.state_size = self.output_size = units
+
+        def build(self, input_shape):
+            self.kernel = self.add_weight(shape=(input_shape[-1], self.units), name="kernel")
+            self.built = True
+
+        def call(self, inputs, states):
+            h = 0.9 * states[0] + matmul(inputs, self.kernel)
+            return h, [h]
+
+        def get_config(self):
+            return dict(super().get_config(), units=self.units)
+
+    x = v.input((4, 3))
+    y = v.layers.RNN(Leaky(2), return_sequences=True)(Scale(2)(x))
+    return v.model(x, v.layers.Dense(2, activation=squash)(v.layers.LSTM(2)(y))), values(4, 3)
+
+
+def layered(v):
+    """Layers that are met around recurrent ones."""
+    if not (v.at_least(3, 3) or (v.is_tensorflow and v.at_least(2, 15))):
+        return None
+    L = v.layers
+    x = v.input((8, 4))
+    masked = L.Masking(-1.0)(x)
+    h = L.GRU(4, return_sequences=True)(masked)
+    keys = L.LSTM(4, return_sequences=True)(x)
+    heads = L.MultiHeadAttention(2, 3, value_dim=2)(h, keys)
+    outputs = [
+        heads,
+        L.MultiHeadAttention(1, 2, use_bias=False, output_shape=3)(keys, keys),
+        L.Attention(use_scale=True)([h, keys]),
+        L.Attention(score_mode="concat")([keys, h]),
+        L.AdditiveAttention()([h, keys]),
+        L.SeparableConv1D(3, 3, padding="causal", depth_multiplier=2)(x),
+        L.DepthwiseConv1D(3, strides=2, depth_multiplier=2, padding="same")(x),
+        L.GlobalAveragePooling1D()(h),
+        L.UnitNormalization()(keys),
+        L.Rescaling(0.5, offset=1.0)(x),
+        L.Normalization()(x),
+        L.Normalization(mean=[0.0, 1.0, 2.0, 3.0], variance=[1.0, 4.0, 1.0, 9.0])(x),
+        L.Dot((2, 2), normalize=True)([h, keys]),
+        L.Dot(1)([h, x]),
+        L.Cropping1D((1, 2))(keys),
+        L.UpSampling1D(2)(x),
+        L.GroupNormalization(2)(x),
+        L.ReLU(max_value=0.5, negative_slope=0.1, threshold=0.2)(x),
+    ]
+    image = L.Reshape((8, 4, 1))(x)
+    image = L.Conv2D(4, (3, 2), padding="same", activation="relu", strides=(1, 2))(image)
+    image = L.SpatialDropout2D(0.1)(image) if hasattr(L, "SpatialDropout2D") else image
+    outputs += [L.GlobalMaxPooling2D()(image), L.GlobalAveragePooling2D()(image)]
+    outputs += [L.AveragePooling2D(3, strides=2, padding="same")(image)]
+    image = L.DepthwiseConv2D(2)(L.SeparableConv2D(3, 2, padding="same")(image))
+    image = L.MaxPooling2D((2, 1), padding="same")(image)
+    outputs += [image, L.LSTM(2)(L.TimeDistributed(L.Flatten())(image))]
+    names = "relu6 leaky_relu mish log_softmax gelu hard_silu" if v.at_least(3) else "gelu mish"
+    if v.at_least(3, 15):
+        names += " celu tanh_shrink hard_tanh hard_shrink soft_shrink squareplus sparse_plus"
+        names += " log_sigmoid sparsemax sparse_sigmoid"
+    outputs += [L.Activation(name)(x) for name in names.split()]
+    outputs += [L.GRU(2, activation=name)(x) for name in names.split()]
+    return v.model(x, outputs), values(8, 4)
+
+
+MODELS = (
+    embedded,
+    convolved,
+    keras1_graph,
+    graph,
+    celled,
+    stateful,
+    cudnn,
+    operated,
+    customized,
+    layered,
+)
 
 
 def draw_weights(model, rng):
@@ -252,6 +432,8 @@ def saved(v, model, name, folder):
         with open(stem + ".json", "w") as file:
             file.write(model.to_json())
         model.save_weights(stem + (".weights.h5" if v.at_least(2, 13) else "_weights.h5"))
+    if name == "graph" and v.at_least(3, 15):
+        model.save_weights(stem + ".weights.json", max_shard_size=3e-7)  # gigabytes
 
 
 def main(name, module):
