@@ -173,13 +173,12 @@ class OnnxModel:
 
     def _is_one(self, inputs: Any, names: list[str]) -> bool:
         """Return whether a list is one array's numbers, and not a list of arrays."""
-        if len(self._values) > 1 and len(names) > 1:
-            return False
-        if any(isinstance(x, np.ndarray) and x.ndim for x in inputs):
-            shape = self._values[names[0]].shape
-            rank = None if shape is None else len(shape)
-            return len(inputs) != 1 or np.ndim(inputs[0]) + 1 == rank
-        return True
+        if len(names) > 1 or not inputs:
+            return len(names) == 1
+        shape = self._values[names[0]].shape
+        if shape is None:
+            return not any(isinstance(x, np.ndarray) and x.ndim for x in inputs)
+        return np.ndim(inputs[0]) != len(shape)
 
     def predict(self, x: Any, batch_size: int | None = None, progress: bool = False) -> Any:
         """Return the outputs for many rows, batch by batch where the graph's axes allow it.
@@ -344,9 +343,7 @@ def _checked(value: Value, given: Any) -> Array:
     if value.dtype and array.dtype != value.dtype:
         cast = array.astype(value.dtype)
         if cast.dtype.kind in "iu" and not np.array_equal(cast, array):
-            raise ValueError(
-                f"input {value.name!r} has values that are too large for {value.dtype}"
-            )
+            raise ValueError(f"input {value.name!r} has values that do not fit {value.dtype}")
         array = cast
     shape = array.shape if value.shape is None else value.shape
     fits = all(n == m for n, m in zip(shape, array.shape, strict=False) if isinstance(n, int))
