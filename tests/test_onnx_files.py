@@ -153,6 +153,14 @@ def test_tensors_that_are_damaged(tmp_path, stored, text):
         identity_of(tmp_path, stored)
 
 
+def test_zeros_that_a_writer_leaves_out(tmp_path):
+    """An attribute of type int without a number."""
+    stored = tensor("w", [2, 3], raw=np.arange(6, dtype=np.float32).tobytes())
+    axis = message((1, "axis"), (20, 2))
+    content = model([node("Flatten", ["w"], ["y"], axis)], [stored])
+    assert load(tmp_path, content)().tolist() == [[0, 1, 2, 3, 4, 5]]
+
+
 # External data
 
 

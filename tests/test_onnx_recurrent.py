@@ -137,14 +137,29 @@ def test_weights_that_are_computed(op, rng):
 
 
 @pytest.mark.parametrize("wanted", [["Y"], ["Y_h"], ["Y_c"], ["Y_c", "Y"]])
-def test_outputs_that_are_left_out(wanted, rng):
+@pytest.mark.parametrize("options", [{}, {"clip": 0.5}])
+def test_outputs_that_are_left_out(wanted, options, rng):
     arrays = draw_arrays("LSTM", 2, rng)
-    attributes = {"direction": "bidirectional"}
+    attributes = {"direction": "bidirectional", **options}
     model = model_of("LSTM", arrays, attributes, ("W", "R", "B"), wanted)
     outputs = model(arrays["X"])
     outputs = outputs if len(wanted) > 1 else [outputs]
     answers = dict(zip(["Y", "Y_h", "Y_c"], expected("LSTM", arrays, attributes), strict=True))
     assert_equal(outputs, [answers[name] for name in wanted], 2e-6)
+
+
+def test_outputs_that_nothing_uses_are_not_made(rng):
+    """Exporters name all outputs; the steps' are not kept if only the last states are used."""
+    arrays = draw_arrays("GRU", 1, rng)
+    nodes = [
+        Node("GRU", "cell", ["X", "W", "R", "B"], ["Y", "Y_h"]),
+        Node("Squeeze", "", ["Y_h"], ["last"], {"axes": [0]}),
+    ]
+    held = {key: arrays[key] for key in ("W", "R", "B")}
+    model = OnnxModel(Graph([Value("X")], [Value("last")], nodes, held), 12)
+    (prepared,) = model._plan.steps[0].function.keywords["prepared"]
+    assert not prepared.layer.return_sequences
+    assert_equal([model(arrays["X"])], [expected("GRU", arrays, {})[1][0]], 2e-6)
 
 
 @pytest.mark.parametrize("op", ["LSTM", "GRU", "RNN"])

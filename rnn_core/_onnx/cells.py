@@ -93,28 +93,26 @@ def run_cell(
     x: Array,
     mask: Array | None,
     states: list[Array],
-    out: Array,
+    out: Array | None,
     reverse: bool,
 ) -> list[Array]:
-    """Fill `out` with the outputs of a cell run over time, and return the last states.
+    """Run a cell over time, fill `out` with its outputs, and return the last states.
 
     Args:
         cell: what to run.
         x: ``(batch, timesteps, features)``.
         mask: ``(batch, timesteps)``; a False step gives zeros and keeps the states.
         states: the first ones, ``(batch, units)``.
-        out: ``(batch, timesteps, units)``.
+        out: ``(batch, timesteps, units)``, or None.
         reverse: whether to begin with the last step.
     """
     step = _STEPS[cell.op]
     inputs = x @ cell.w.T + cell.bias[: len(cell.w)]
     for t in range(x.shape[1])[:: -1 if reverse else 1]:
         new = step(cell, inputs[:, t], states)
-        if mask is None:
-            states, out[:, t] = new, new[0]
-        else:
-            valid = mask[:, t, None]
-            states = [np.where(valid, n, old) for n, old in zip(new, states, strict=True)]
+        valid = np.True_ if mask is None else mask[:, t, None]
+        states = [np.where(valid, n, old) for n, old in zip(new, states, strict=True)]
+        if out is not None:
             out[:, t] = np.where(valid, new[0], 0)
     return states
 

@@ -40,7 +40,7 @@ class Node:
 
     def describe(self) -> str:
         """Return the operator and the node's name, or what it computes if it has none."""
-        return f"{self.op} {self.name or ', '.join(self.outputs)!r}"
+        return f"{self.op} {self.name or ', '.join(filter(None, self.outputs))!r}"
 
 
 @dataclass(slots=True)
@@ -93,9 +93,9 @@ def to_config(graph: Graph, arrays: dict[str, Array], prefix: str = "") -> dict[
 
     def attribute(node: Node, name: str, value: Any) -> dict[str, Any]:
         if isinstance(value, np.ndarray):
-            return {"array": keep(f"{node.outputs[0]}.{name}", value)}
+            return {"array": keep(f"{node.describe()}.{name}", value)}
         if isinstance(value, Graph):
-            return {"graph": to_config(value, arrays, f"{prefix}{node.outputs[0]}.{name}/")}
+            return {"graph": to_config(value, arrays, f"{prefix}{node.describe()}.{name}/")}
         return {"value": value}
 
     return {

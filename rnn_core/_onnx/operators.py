@@ -39,7 +39,7 @@ _SINCE = {"Scan": 9}
 # Attributes that say nothing about the result.
 _IGNORED = {"consumed_inputs", "output_sequence"}
 # What functions are given beside inputs and attributes, if they ask for it.
-_GIVEN = {"opset", "outputs", "captured", "prepared"}
+_GIVEN = {"opset", "outputs", "captured", "prepared", "sequences"}
 
 # What an attribute may be, by the function's annotation.
 _KINDS: dict[str, Callable[[Any], bool]] = {
@@ -89,7 +89,7 @@ def check_known(graph: Graph, opset: int) -> None:
         if foreign or early or node.op not in OPERATORS:
             op = f"{node.domain}.{node.op}" if foreign else node.op
             op = f"{op} of opset {opset}" if early else op
-            name = node.name or ", ".join(node.outputs)
+            name = node.name or ", ".join(filter(None, node.outputs))
             unknown.setdefault(op, []).append(f"{path}{name}")
     if unknown:
         listed = "; ".join(f"{op} ({', '.join(names)})" for op, names in unknown.items())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import ChainMap, Counter, deque
 from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,7 @@ class Step:
             raise ValueError(f"{self.node.describe()}: {error} (inputs: {shapes})") from error
         results = results if isinstance(results, tuple) else (results,)
         outputs = self.node.outputs
-        if len(results) < len(outputs):
+        if any(outputs[len(results) :]):
             raise ValueError(f"{self.node.describe()} gives {len(results)} of {len(outputs)}")
         for name, result in zip(outputs, results, strict=False):
             if name:
@@ -104,8 +104,13 @@ class Plan:
             attributes[key] = Plan(graph, setting, self._known)
             free = [name for name in graph.free_names() if self._known.get(name) is None]
             captured = [*(captured or []), *free]
-        given = {"opset": setting.opset, "outputs": len(node.outputs)}
-        function = bind(node, attributes, **given, prepared=self._prepared(node, setting))
+        given = {
+            "opset": setting.opset,
+            "outputs": len(node.outputs),
+            "prepared": self._prepared(node, setting),
+            "sequences": bool(node.outputs[0]),
+        }
+        function = bind(node, attributes, **given)
         return Step(node, function, constants, named, captured)
 
     def _prepared(self, node: Node, setting: Setting) -> Any:
@@ -117,7 +122,7 @@ class Plan:
         ):
             return None
         weights = [self._known.get(name) for name in names]
-        key = (node.op, *map(id, weights), repr(node.attributes))
+        key = (node.op, bool(node.outputs[0]), *map(id, weights), repr(node.attributes))
         if key not in setting.prepared:
             setting.prepared[key] = recurrent.prepare(node, weights, setting.budget)
         return setting.prepared[key]
@@ -167,13 +172,14 @@ class Plan:
 
 
 def _pruned(graph: Graph) -> Graph:
-    """Return a graph with its nodes in order, without those that no output needs."""
+    """Return a graph with its nodes in order, without those and outputs that nothing needs."""
     nodes = _in_order(graph)
     used = {value.name for value in graph.outputs}
     kept = []
     for node in reversed(nodes):
         if not used.isdisjoint(node.outputs):
-            kept.append(node)
+            outputs = [name if name in used else "" for name in node.outputs]
+            kept.append(replace(node, outputs=outputs))
             used.update(needs_of(node))
     inputs = {value.name for value in graph.inputs}
     constants = {k: v for k, v in graph.constants.items() if k in used or k in inputs}

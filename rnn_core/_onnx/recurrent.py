@@ -67,7 +67,8 @@ def prepare(node: Node, weights: Sequence[Array | None], budget: Any) -> list[Di
         return None
     budget.left -= size
     try:
-        return _directions(node.op, w, r, b, p, node.attributes)
+        attributes = {**node.attributes, "sequences": bool(node.outputs[0])}
+        return _directions(node.op, w, r, b, p, attributes)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{node.describe()}: {error}") from error
 
@@ -132,7 +133,7 @@ def _direction(
     same = op != "LSTM" or activations[1:2] == activations[2:3]
     layer = settings = None
     if features and same and all(own_names) and not any(special):
-        layer = _layer(op, reverse, own_names, w, r, b, after)
+        layer = _layer(op, reverse, own_names, w, r, b, after, attributes["sequences"])
     else:
         bias = np.zeros(2 * len(w), w.dtype) if b is None else b
         clip, coupled = attributes.get("clip"), bool(attributes.get("input_forget"))
@@ -148,6 +149,7 @@ def _layer(
     r: Array,
     b: Array | None,
     after: bool,
+    sequences: bool,
 ) -> RNN:
     """Return a built layer with weights in rnn_core's order."""
     order, units = _GATES[op], r.shape[-1]
@@ -165,7 +167,7 @@ def _layer(
         "use_bias": b is not None,
         "kernel_initializer": "zeros",
         "recurrent_initializer": "zeros",
-        "return_sequences": True,
+        "return_sequences": sequences,
         "return_state": True,
         "go_backwards": reverse,
         "zero_output_for_mask": True,
@@ -190,8 +192,8 @@ def _run(
     first: list[Array | None],
     prepared: list[Direction] | None,
     attributes: dict[str, Any],
-) -> tuple[Array, ...]:
-    """Return Y and the last states, in the operator's layout."""
+) -> tuple[Array | None, ...]:
+    """Return Y, None if it is not wanted, and the last states, in the operator's layout."""
     directions = prepared or _directions(op, *weights, attributes)
     batch_major = bool(attributes["layout"])
     if x.ndim != 3 or x.dtype != directions[0].dtype or x.shape[2] != directions[0].features:
@@ -202,7 +204,8 @@ def _run(
     units = directions[0].units
     states = [_by_direction(s, batch_major, (len(directions), len(x), units)) for s in first]
     # In this order what follows, a Transpose and a Reshape as a rule, costs no copy.
-    y = np.empty((*x.shape[:2], len(directions), units), x.dtype)
+    shape = (*x.shape[:2], len(directions), units)
+    y = np.empty(shape, x.dtype) if attributes["sequences"] else None
     jobs: list[_engine.Job] = []
     lasts = []
     for place, direction in enumerate(directions):
@@ -211,11 +214,11 @@ def _run(
             if states[0] is None and states[-1] is None
             else [np.zeros((len(x), units), x.dtype) if s is None else s[place] for s in states]
         )
-        out = y[:, :, place]
+        out = None if y is None else y[:, :, place]
         lasts.append(_scan(direction, x, mask, start, out, jobs, len(states)))
     _engine.run_together(jobs)
     ends = [np.stack(parts, 1 if batch_major else 0) for parts in zip(*lasts, strict=True)]
-    return (y if batch_major else y.transpose(1, 2, 0, 3), *ends)
+    return (y if y is None or batch_major else y.transpose(1, 2, 0, 3), *ends)
 
 
 def _scan(
@@ -223,17 +226,17 @@ def _scan(
     x: Array,
     mask: Array | None,
     first: list[Array] | None,
-    out: Array,
+    out: Array | None,
     jobs: list[_engine.Job],
     count: int,
 ) -> list[Array]:
-    """Fill `out`, now or by a job, and return the last states."""
+    """Fill `out`, if any, now or by a job, and return the last states, which may wait for it."""
     if direction.layer is not None:
-        target = out[:, ::-1] if direction.reverse else out
+        target = out[:, ::-1] if direction.reverse and out is not None else out
         _, states = direction.layer._scan(x, mask, None, first, None, target, None, jobs)
         return states
     assert direction.settings is not None
-    zeros = [np.zeros(out.shape[::2], x.dtype) for _ in range(count)]
+    zeros = [np.zeros((len(x), direction.units), x.dtype) for _ in range(count)]
     return run_cell(direction.settings, x, mask, first or zeros, out, direction.reverse)
 
 
@@ -279,12 +282,14 @@ def lstm(
     input_forget: int = 0,
     layout: int = 0,
     prepared: Any,
-) -> tuple[Array, ...]:
+    sequences: bool,
+) -> tuple[Array | None, ...]:
     """Return Y, Y_h, Y_c of long short-term memory."""
     attributes = {
         **_shared(hidden_size, direction, activations, activation_alpha, activation_beta, clip),
         "input_forget": input_forget,
         "layout": layout,
+        "sequences": sequences,
     }
     return _run("LSTM", x, (w, r, b, p), lengths, [h, c], prepared, attributes)
 
@@ -307,12 +312,14 @@ def gru(
     linear_before_reset: int = 0,
     layout: int = 0,
     prepared: Any,
-) -> tuple[Array, ...]:
+    sequences: bool,
+) -> tuple[Array | None, ...]:
     """Return Y and Y_h of gated recurrent units."""
     attributes = {
         **_shared(hidden_size, direction, activations, activation_alpha, activation_beta, clip),
         "linear_before_reset": linear_before_reset,
         "layout": layout,
+        "sequences": sequences,
     }
     return _run("GRU", x, (w, r, b, None), lengths, [h], prepared, attributes)
 
@@ -334,11 +341,13 @@ def rnn(
     clip: float | None = None,
     layout: int = 0,
     prepared: Any,
-) -> tuple[Array, ...]:
+    sequences: bool,
+) -> tuple[Array | None, ...]:
     """Return Y and Y_h of a simple recurrent network."""
     attributes = {
         **_shared(hidden_size, direction, activations, activation_alpha, activation_beta, clip),
         "layout": layout,
+        "sequences": sequences,
     }
     return _run("RNN", x, (w, r, b, None), lengths, [h], prepared, attributes)
 

@@ -21,6 +21,7 @@ __all__ = ["SIGNATURE", "load_onnx"]
 _DEFAULTS_SINCE = 4
 # AttributeProto's types: where the value is, and what a list of it is.
 _ATTRIBUTES = {1: "f", 2: "i", 3: "s", 4: "t", 5: "g", 6: "floats", 7: "ints", 8: "strings"}
+_ZEROS: dict[str, Any] = {"f": 0.0, "i": 0, "s": b""}
 
 
 def load_onnx(path: Path) -> OnnxModel:
@@ -109,6 +110,8 @@ def _attribute(attribute: onnx.Attribute, where: str, tensors: Tensors) -> Any:
     guessed = [kind for kind in _ATTRIBUTES.values() if getattr(attribute, kind) not in (None, [])]
     kind = _ATTRIBUTES.get(attribute.type, "") if attribute.type else "".join(guessed[:1])
     value = getattr(attribute, kind, None)
+    # Some writers leave out zeros.
+    value = _ZEROS.get(kind) if value is None else value
     if value is None:
         raise ValueError(
             f"{where}: attribute {attribute.name!r} is of type {attribute.type}, "
