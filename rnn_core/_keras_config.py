@@ -21,12 +21,35 @@ _UNKNOWN = {
     "keras_version": None,
     "batch_input_shape": None,
 }
-_UNKNOWN_TO = {"Bidirectional": {"zero_output_for_mask": True}}
+_UNKNOWN_TO: dict[str, dict[str, Any]] = {
+    "Bidirectional": {"zero_output_for_mask": True},
+    "AdditiveAttention": {"causal": False},
+    "Attention": {"causal": False},
+    "SimpleRNN": {"seed": None},
+    "SimpleRNNCell": {"seed": None},
+    "SpatialDropout1D": {"trainable": None},
+    "SpatialDropout2D": {"trainable": None},
+}
+_ABSENT = ("ThresholdedReLU", "ConvLSTMCell", "SquaredDifference")
 # Where Keras 3 has its classes, if not with the layers.
 _MODULES = {
     "Sequential": "keras",
     "Functional": "keras.src.models.functional",
     **dict.fromkeys(_initializers.NAMES, "keras.initializers"),
+}
+# And its operations, if not with those of NumPy.
+_OPERATIONS = {
+    "core": "Cast ConvertToTensor StopGradient Unstack",
+    "linalg": "Norm",
+    "math": "Logsumexp Rsqrt TopK",
+    "nn": (
+        "Celu Elu Gelu Glu HardShrink HardSigmoid HardSilu HardTanh LeakyRelu LogSigmoid "
+        "LogSoftmax Normalize OneHot Relu Relu6 Selu Sigmoid Silu SoftShrink Softmax Softplus "
+        "Softsign SparsePlus SparseSigmoid Sparsemax Squareplus TanhShrink"
+    ),
+}
+_OPERATION_MODULES = {
+    name: module for module, names in _OPERATIONS.items() for name in names.split()
 }
 
 
@@ -43,6 +66,12 @@ def to_keras3(part: Any) -> Any:
     if "class_name" not in part or "config" not in part or part["class_name"][:2] == "__":
         return {key: to_keras3(value) for key, value in part.items()}
     class_name, config = part["class_name"], part["config"]
+    kind = config["function"] if class_name == "Operation" else class_name
+    if kind in _ABSENT:
+        raise ValueError(
+            f"layer {config['name']!r} is a {kind}, which Keras 3 does not have: "
+            "save as .safetensors"
+        )
     rest = {k: to_keras3(v) for k, v in part.items() if k not in ("class_name", "config")}
     if class_name == "Operation":
         return {**_operation(config), **rest}
@@ -73,14 +102,12 @@ def _arguments(class_name: str, config: dict[str, Any]) -> dict[str, Any]:
                 f"layer {config.get('name')!r} has {key}={value!r}, which Keras 3 does not have: "
                 "save as .safetensors"
             )
-    if class_name in ("SimpleRNN", "SimpleRNNCell"):
-        kept.pop("seed", None)
     return kept
 
 
 def _operation(config: dict[str, Any]) -> dict[str, Any]:
     return {
-        "module": "keras.src.ops.numpy",
+        "module": f"keras.src.ops.{_OPERATION_MODULES.get(config['function'], 'numpy')}",
         "class_name": config["function"],
         "config": {"name": config["name"], **config["arguments"]},
         "registered_name": config["function"],
