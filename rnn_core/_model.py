@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rnn_core import _graph, _graph_config, _keras_weights, _predict, _saving
+from rnn_core import _graph, _graph_config, _predict
 from rnn_core._folding import fold_nodes
 from rnn_core._graph import SymbolicTensor
 from rnn_core._input import InputLayer
@@ -295,6 +295,8 @@ class Model(Layer):
             ...
         FileNotFoundError: [Errno 2] No such file or directory: 'missing.weights.h5'
         """
+        from rnn_core import _keras_weights
+
         path = Path(path)
         _keras_weights.refuse_checkpoints(path)
         if not self.built:
@@ -375,6 +377,8 @@ class Model(Layer):
         >>> load("model.safetensors").layers[0].units
         4
         """
+        from rnn_core import _saving
+
         _saving.save(self, path)
 
     def get_config(self) -> dict[str, Any]:

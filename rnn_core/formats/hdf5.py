@@ -44,10 +44,10 @@ def open_file(source: Any, what: str) -> Iterator[Group]:
     """
     try:
         if isinstance(source, Path):
-            with open(source, "rb") as file:
+            with open(source, "rb", buffering=0) as file:
                 # Freed when nothing refers to it any more, such as an error's frames.
                 content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            yield File(content).root()
+                yield File(content, file).root()
         else:
             yield File(source).root()
     except _DAMAGED as error:
@@ -179,8 +179,11 @@ def read(dataset: Any, budget: Budget) -> Array:
         array = _join(dataset, dtype, shape)
     elif len(layout.values) < size:
         raise ValueError(f"{dataset.name!r} has {len(layout.values)} bytes of {size}")
-    else:
+    elif layout.address == UNDEFINED or size == 0:
         array = np.frombuffer(layout.values[:size], dtype).reshape(shape).copy()
+    else:
+        array = np.empty(shape, dtype)
+        dataset.file.fill(array, layout.address)
     if datatype.is_bfloat16:
         return (array.astype(np.uint32) << 16).view(np.float32)
     return array

@@ -31,8 +31,10 @@ Message = tuple[int, int, memoryview]
 class File:
     """The bytes of a file, and what is found in them by address."""
 
-    def __init__(self, content: Any) -> None:
+    def __init__(self, content: Any, stream: Any = None) -> None:
         self.content = memoryview(content)
+        # The file itself, if `content` is mapped from it.
+        self.stream = stream
         self._heaps: dict[int, dict[int, memoryview]] = {}
 
     def unpack(self, form: str, at: int) -> tuple[Any, ...]:
@@ -43,6 +45,16 @@ class File:
         if at + size > len(self.content):
             raise ValueError(f"{size} bytes at {at} in a file of {len(self.content)}")
         return self.content[at : at + size]
+
+    def fill(self, array: Any, at: int) -> None:
+        """Read an array's bytes, at an address within the file."""
+        if self.stream is None:
+            array.data.cast("B")[:] = self.part(at, array.nbytes)
+            return
+        # A page fault for each few pages of the map would take longer.
+        self.stream.seek(at)
+        if self.stream.readinto(array.data) != array.nbytes:
+            raise ValueError(f"{array.nbytes} bytes at {at} cannot be read")
 
     def expect(self, signature: bytes, at: int) -> None:
         found = bytes(self.part(at, len(signature)))
@@ -338,6 +350,8 @@ class Layout:
 
     # All of them; None of one in chunks.
     values: memoryview | None
+    # Where they begin, if they are not in the header.
+    address: int = UNDEFINED
     # Of the tree of chunks, and the shape of one.
     tree: int = UNDEFINED
     chunk: tuple[int, ...] = ()
@@ -376,11 +390,13 @@ class Dataset(Object):
                 address, size = struct.unpack_from("<QQ", data, 2)
                 if address == UNDEFINED and size:
                     raise ValueError(f"{self.name!r} was never written")
-                return Layout(self.file.part(address if size else 0, size))
+                address = address if size else 0
+                return Layout(self.file.part(address, size), address)
             if kind == 2:
                 rank, tree = struct.unpack_from("<BQ", data, 2)
                 chunk = struct.unpack_from(f"<{rank}I", data, 11)
-                return Layout(None, tree, chunk[:-1], _filters(self.message(_FILTERS)))
+                filters = _filters(self.message(_FILTERS))
+                return Layout(None, tree=tree, chunk=chunk[:-1], filters=filters)
         raise ValueError(f"{self.name!r} has layout {version}.{kind}. {_OLDER}")
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from rnn_core._keras_weights import refuse_checkpoints
 from rnn_core._registry import known_objects
-from rnn_core.formats import hdf5, keras_zip, torch_file
+from rnn_core.formats import hdf5, keras_zip
 from rnn_core.formats.safetensors import looks_like_one
-from rnn_core.importers import keras, onnx
+from rnn_core.importers import keras
 from rnn_core.importers.safetensors import load_safetensors
 
 
@@ -20,10 +20,27 @@ def _begins(signature: bytes) -> Callable[[bytes, str], bool]:
 
 def _is_onnx(head: bytes, suffix: str) -> bool:
     # ONNX's signature is but one byte, with which many files begin: the name has to say it too.
-    return head.startswith(onnx.SIGNATURE) and suffix == ".onnx"
+    return head.startswith(b"\x08") and suffix == ".onnx"
+
+
+# What takes long to import is imported when it is needed.
+
+
+def _load_onnx(path: Path) -> Any:
+    from rnn_core.importers.onnx import load_onnx
+
+    return load_onnx(path)
+
+
+def _load_torch(path: Path) -> Any:
+    from rnn_core.formats import torch_file
+
+    return torch_file.read(path)
 
 
 def _load_zip(path: Path) -> Any:
+    from rnn_core.formats import torch_file
+
     return torch_file.read(path) if torch_file.is_archive(path) else keras.load_zip(path)
 
 
@@ -31,10 +48,10 @@ def _load_zip(path: Path) -> Any:
 _IMPORTERS: tuple[tuple[Callable[[bytes, str], bool], str, Callable[[Path], Any]], ...] = (
     (_begins(hdf5.SIGNATURE), "Keras HDF5 (.h5)", keras.load_h5),
     (_begins(keras_zip.SIGNATURE), "Keras archive (.keras), PyTorch (.pt, .pth)", _load_zip),
-    (_begins(torch_file.LEGACY_SIGNATURE), "PyTorch before 1.6", torch_file.read),
+    (_begins(b"\x80"), "PyTorch before 1.6", _load_torch),
     (_begins(b"{"), "Keras architecture (.json)", keras.load_json),
     (looks_like_one, "safetensors", load_safetensors),
-    (_is_onnx, "ONNX (.onnx)", onnx.load_onnx),
+    (_is_onnx, "ONNX (.onnx)", _load_onnx),
 )
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from rnn_core._keras_weights import assign_by_path
-from rnn_core._onnx.model import OnnxModel
 from rnn_core._typing import Array
 from rnn_core.formats import safetensors
 from rnn_core.formats.json_text import parse
@@ -28,7 +27,9 @@ def load_safetensors(path: Path) -> Any:
 
 
 def _model(path: Path, config: Any, arrays: dict[str, Array]) -> Any:
-    if isinstance(config, dict) and config.get("class_name") == OnnxModel.__name__:
+    if isinstance(config, dict) and config.get("class_name") == "OnnxModel":
+        from rnn_core._onnx.model import OnnxModel
+
         return OnnxModel.from_parts(config.get("config"), arrays)
     model = build(path, config, budget(path))
     assign_by_path(model, arrays, adopt=True)
