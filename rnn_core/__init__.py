@@ -134,8 +134,8 @@ def from_torch(
     (5, 2)
     >>> gru = from_torch(state_dict, "gru")
     >>> output, h_n = gru(np.ones((7, 5, 3)), lengths=[7, 7, 4, 2, 1])
-    >>> output.shape, h_n.shape, output[1:, 4].any()
-    ((7, 5, 4), (1, 5, 4), np.False_)
+    >>> output.shape, h_n.shape, output[1:, 4].any().item()
+    ((7, 5, 4), (1, 5, 4), False)
     """
     from rnn_core.importers.torch import from_torch
 

@@ -391,6 +391,17 @@ def test_weights_of_any_shapes_are_errors_or_models(rng):
     assert made > 0
 
 
+def test_a_class_of_the_users_is_its_base_unless_it_has_its_own_forward():
+    case = RECURRENT[0]
+    base = type(fake_torch.module("LSTM"))
+    same, other = type("Mine", (base,), {}), type("Mine", (base,), {"forward": None})
+    call = case["calls"][0]
+    module = rc.from_torch(same(case["state_dict"]))
+    assert_same(module(call["x"]), (call["output"], call["last"]))
+    with pytest.raises(ValueError, match=r"'' \(Mine: .* is of a kind that is not known"):
+        rc.from_torch(other(case["state_dict"]))
+
+
 def test_an_unknown_nonlinearity():
     state = next(case["state_dict"] for case in RECURRENT if case["kind"] == "RNN")
     with pytest.raises(ValueError, match="nonlinearity is 'gelu', expected one of tanh, relu"):

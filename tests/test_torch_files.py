@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import rnn_core as rc
+from rnn_core import _cli
 from rnn_core.formats import allowance
 
 GOLDEN = Path(__file__).parent / "golden/torch"
@@ -174,7 +175,7 @@ def test_a_file_of_a_big_endian_machine(tmp_path):
     ("name", "held"),
     [
         ("whole.pt", "torch.nn.modules.rnn.GRU"),
-        ("whole_legacy.pt", "torch.nn.modules.rnn.GRU"),
+        ("whole_legacy.pt", "__main__.Small"),
         ("whole_of_users.pt", "__main__.Tagger"),
         ("script.pt", "TorchScript program"),
     ],
@@ -182,6 +183,11 @@ def test_a_file_of_a_big_endian_machine(tmp_path):
 def test_a_module_saved_whole_is_named(name, held):
     with pytest.raises(ValueError, match=rf"{name} holds a '{held}'.*save `model.state_dict\(\)`"):
         rc.load(GOLDEN / name)
+
+
+def test_the_command_needs_a_model(capsys):
+    assert _cli.main(["inspect", str(GOLDEN / "tagger.pt")]) == 2
+    assert "tagger.pt holds weights, expected a model" in capsys.readouterr().err
 
 
 def test_a_pickle_of_something_else(tmp_path):
@@ -379,6 +385,28 @@ def test_a_memo_with_gaps(tmp_path):
     for code in (b"Nq\xff.", b"Nr\xff\xff\xff\xff.", b"Nq\x01h\x00.", b"Nq\x01h\x02."):
         with pytest.raises(ValueError, match="remembered"):
             rc.load(archive_of(tmp_path, b"\x80\x02" + code))
+
+
+def test_text_is_not_made_if_it_would_be_too_wide(tmp_path, monkeypatch):
+    """One character that takes four bytes makes all take four."""
+    monkeypatch.setattr(allowance, "_SLACK", SLACK)
+    size = 3 << 20
+    for last, fits in (("\u00e9", True), ("\u0416", True), ("\U0001f600", False)):
+        content = b"a" * (size - len(last.encode())) + last.encode()
+        code = b"X" + struct.pack("<I", size) + content
+        path = archive_of(tmp_path, b"\x80\x02" + code + code + b"\x86.")
+        if fits:
+            assert rc.load(path) == (content.decode(),) * 2
+        else:
+            with pytest.raises(ValueError, match="a text would take 12582912 bytes"):
+                rc.load(path)
+
+
+def test_an_array_in_a_pickle_may_be_most_of_a_file(tmp_path):
+    values = np.random.default_rng(1).standard_normal(3_000_000)
+    for protocol in (2, 4, 5):
+        path = archive_of(tmp_path, pickle.dumps({"a": values}, protocol=protocol))
+        np.testing.assert_array_equal(rc.load(path)["a"], values)
 
 
 def test_a_vocabulary_of_300000_words(tmp_path):

@@ -22,6 +22,10 @@ class Allowance:
         Raises:
             ValueError: fewer are left.
         """
+        self.expect(size, what)
+        self.left -= size
+
+    def expect(self, size: int, what: str) -> None:
+        """Raise ValueError if fewer than `size` bytes are left."""
         if size > self.left:
             raise ValueError(f"{what} would take {size} bytes, and {self.left} are left for a file")
-        self.left -= size

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from rnn_core.formats import numpy_pickle, plain_data, python_pickle
 from rnn_core.formats.allowance import Allowance
 
@@ -19,6 +21,8 @@ from rnn_core.formats.allowance import Allowance
 _MAX_NUMBER, _MAX_NAME = 64, 500
 # What CPython takes for an entry of a dict, a set, a list, also while it makes room for more.
 _ENTRY_BYTES, _ITEM_BYTES = 112, 20
+# The first bytes, in UTF-8, of the first characters that take two and four bytes in CPython.
+_UTF8_OF_256, _UTF8_OF_65536 = 0xC4, 0xF0
 # What the memo has where nothing was put.
 _NOTHING = object()
 
@@ -91,6 +95,9 @@ class _Machine:
         self.marks: list[int] = []
         self.memo: list[Any] = []
         self.keys = plain_data.Keys(allowance)
+        self.functions = {
+            name: Function(partial(make, self)) for name, make in python_pickle.FUNCTIONS.items()
+        }
 
     def run(self) -> Any:
         """Return what the pickle leaves when it stops."""
@@ -120,8 +127,17 @@ class _Machine:
         length = self.number(form)
         if not 0 <= length <= len(self.content) - self.position:
             raise ValueError(f"{length} bytes are to follow")
-        self.allowance.take(length, "a string")
         return bytes(self.take(length))
+
+    def text(self, form: str) -> str:
+        """Return the text that follows a length of this format."""
+        content = self.payload(form)
+        if not content.isascii():
+            # A text has as many bytes for each character as its largest character needs.
+            largest = np.frombuffer(content, np.uint8).max()
+            width = 1 + (largest >= _UTF8_OF_256) + 2 * (largest >= _UTF8_OF_65536)
+            self.allowance.expect(width * len(content), "a text")
+        return content.decode("utf-8", "surrogatepass")
 
     def line(self) -> str:
         """Return the text up to the end of the line."""
@@ -207,8 +223,8 @@ class _Machine:
         if len(module) + len(name) > _MAX_NAME:
             raise ValueError("a name is too long")
         full = f"{module}.{name}"
-        if full in python_pickle.FUNCTIONS:
-            self.push(Function(partial(python_pickle.FUNCTIONS[full], self)))
+        if full in self.functions:
+            self.push(self.functions[full])
         elif full in self.names:
             self.push(self.names[full])
         else:
@@ -245,6 +261,10 @@ def _number(form: str) -> Callable[[_Machine], None]:
 
 def _bytes(form: str, make: Callable[[bytes], Any]) -> Callable[[_Machine], None]:
     return lambda machine: machine.push(make(machine.payload(form)))
+
+
+def _text(form: str) -> Callable[[_Machine], None]:
+    return lambda machine: machine.push(machine.text(form))
 
 
 def _put(form: str) -> Callable[[_Machine], None]:
@@ -284,10 +304,6 @@ def _into(
         method(machine, machine.stack[-1], items)
 
     return fill
-
-
-def _text(content: bytes) -> str:
-    return content.decode("utf-8", "surrogatepass")
 
 
 def _python2_text(content: bytes) -> Any:
@@ -335,9 +351,9 @@ _OPCODES: dict[int, Callable[[_Machine], None]] = {
         b"I": _decimal,
         b"\x8a": _bytes("<B", _long),
         b"\x8b": _bytes("<i", _long),
-        b"X": _bytes("<I", _text),
-        b"\x8c": _bytes("<B", _text),
-        b"\x8d": _bytes("<Q", _text),
+        b"X": _text("<I"),
+        b"\x8c": _text("<B"),
+        b"\x8d": _text("<Q"),
         b"U": _bytes("<B", _python2_text),
         b"T": _bytes("<i", _python2_text),
         b"C": _bytes("<B", bytes),

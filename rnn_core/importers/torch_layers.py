@@ -194,7 +194,8 @@ def chain(parts: Sequence[Part], channels_first: bool = False) -> Sequential:
                 f"{part} is of a kind that is not known, expected one of {', '.join(_CONVERTERS)}"
             )
         taken, given = part.features()
-        if None not in (taken, features) and taken != features:
+        # torch checks a Sequential's; channels that come first are not the features of the next.
+        if not (channels_first or None in (taken, features) or taken == features):
             raise ValueError(f"{part} takes {taken} features, gets {features}")
         features = None if part.kind == "Flatten" else given or features
         settled.append(part)

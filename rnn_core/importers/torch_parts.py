@@ -99,14 +99,15 @@ class Parts:
         Raises:
             ValueError: there is no such name.
         """
+        rests = {name: _rest(name, prefix) for name in (*self.by_name, *self.chains)}
         found = {
-            name[len(prefix) + 1 :]: part
-            for name, part in self.by_name.items()
-            if _is_below(name, prefix)
+            rest: self.by_name[name]
+            for name, rest in rests.items()
+            if rest is not None and name in self.by_name
         }
         if not found:
             raise ValueError(f"no module {prefix!r}; there are {self.listed()}")
-        chains = {name[len(prefix) + 1 :] for name in self.chains if _is_below(name, prefix)}
+        chains = {rest for name, rest in rests.items() if rest is not None and name in self.chains}
         return Parts(found, chains)
 
     def weighted(self) -> list[Part]:
@@ -118,8 +119,11 @@ class Parts:
         return "; ".join(map(str, self.weighted())) or "none"
 
 
-def _is_below(name: str, prefix: str) -> bool:
-    return not prefix or name == prefix or name.startswith(f"{prefix}.")
+def _rest(name: str, prefix: str) -> str | None:
+    """Return what of a name comes after a prefix and a dot, None if it does not begin so."""
+    if not prefix or name == prefix:
+        return name if not prefix else ""
+    return name.removeprefix(f"{prefix}.") if name.startswith(f"{prefix}.") else None
 
 
 def dtype_of(parts: Iterable[Part]) -> str:
@@ -222,17 +226,16 @@ def _parts_of_module(module: Any) -> Parts:
     by_name: dict[str, Part] = {}
     chains: set[str] = set()
     for name, inner in module.named_modules():
-        names = _class_names(inner)
-        kind = next((known for known in names if known in _OPTIONS), None)
+        kind = _class_name(inner)
         own = {key: value for key, value in inner.state_dict().items() if "." not in key}
-        if "Sequential" in names:
+        if kind == "Sequential":
             chains.add(name)
-        elif kind is not None:
+        elif kind in _OPTIONS:
             defaults = _OPTIONS[kind]
             options = {key: getattr(inner, key, value) for key, value in defaults.items()}
             by_name[name] = Part(name, kind, _arrays(own), options)
         elif own or not list(inner.children()):
-            by_name[name] = Part(name, type(inner).__name__, _arrays(own))
+            by_name[name] = Part(name, kind, _arrays(own))
     return Parts(by_name, chains)
 
 
@@ -240,7 +243,11 @@ def _arrays(tensors: Mapping[str, Any]) -> dict[str, Array]:
     return {key: as_array(value) for key, value in tensors.items() if _is_tensor(value)}
 
 
-def _class_names(module: Any) -> list[str]:
-    """Return the names of a module's class and bases, as far as they are PyTorch's."""
-    bases = type(module).__mro__
-    return [base.__name__ for base in bases if base.__module__.startswith("torch.nn.")]
+def _class_name(module: Any) -> str:
+    """Return the name of a module's class, or of the one of PyTorch's whose `forward` it has."""
+    for base in type(module).__mro__:
+        if base.__module__.startswith("torch.nn."):
+            return base.__name__
+        if "forward" in vars(base):
+            break
+    return type(module).__name__

@@ -128,17 +128,20 @@ class Recurrent:
 
     def _check_shapes(self, arrays: dict[str, Array], gates: int, end: str) -> None:
         """Raise ValueError unless the shapes of a direction's weights fit together."""
-        units = arrays.get("weight_hr", arrays["weight_hh"]).shape[-1:]
-        units = units[0] if units else 0
-        size = len(arrays["weight_hr"]) if "weight_hr" in arrays else units
+        for name, array in arrays.items():
+            axes = 2 if name.startswith("weight") else 1
+            if array.ndim != axes or not array.size:
+                raise self._wrong(f"{name + end} has shape {array.shape}, expected {axes} axes")
+        size = arrays["weight_hh"].shape[1]
+        units = arrays["weight_hr"].shape[1] if "weight_hr" in arrays else size
         expected = {
-            "weight_ih": (gates * units, *arrays["weight_ih"].shape[1:2]),
+            "weight_ih": (gates * units, arrays["weight_ih"].shape[1]),
             "weight_hh": (gates * units, size),
             "weight_hr": (size, units),
         }
         for name, array in arrays.items():
             shape = expected.get(name, (gates * units,))
-            if array.shape != shape or not array.size or len(shape) != 1 + ("weight" in name):
+            if array.shape != shape:
                 raise self._wrong(f"{name + end} has shape {array.shape}, expected {shape}")
 
     def _bias(self, b_ih: Array, b_hh: Array) -> Array:
@@ -195,7 +198,7 @@ class Recurrent:
 
     def _projections(self, directions: list[_Direction]) -> list[Array]:
         found = (each.projection for each in directions)
-        return [np.ascontiguousarray(p, self.dtype) for p in found if p is not None]
+        return [np.array(p, self.dtype, order="C") for p in found if p is not None]
 
     def as_torch(self) -> TorchRNN | TorchRNNCell:
         """Return what is called as the module is."""

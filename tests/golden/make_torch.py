@@ -6,8 +6,10 @@ Run in an environment of ``torch==2.13.*`` and NumPy; ``make_torch_old.py`` make
 """
 
 import collections
+import io
 import itertools
 import os
+import zipfile
 
 import numpy as np
 import torch
@@ -306,6 +308,20 @@ def plain():
     }
 
 
+# Made so, it has no source text, which torch would put into the file.
+Small = type("Small", (nn.Module,), {})
+
+
+def script():
+    content = io.BytesIO()
+    torch.jit.save(torch.jit.script(nn.Linear(2, 2)), content)
+    path = os.path.join(HERE, "script.pt")
+    with zipfile.ZipFile(content) as whole, zipfile.ZipFile(path, "w") as archive:
+        for name in whole.namelist():
+            if not name.endswith(".debug_pkl"):
+                archive.writestr(name, whole.read(name))
+
+
 def main():
     save(packed(list(recurrent_cases())), "recurrent.pt")
     save(packed(list(map(list, alone_cases()))), "alone.pt")
@@ -318,8 +334,8 @@ def main():
     save([found, plain()], "tensors_legacy.pt", _use_new_zipfile_serialization=False)
     save(nn.GRU(2, 2), "whole.pt")
     save({"model": Tagger(), "epoch": 1}, "whole_of_users.pt")
-    save(nn.GRU(2, 2), "whole_legacy.pt", _use_new_zipfile_serialization=False)
-    torch.jit.script(nn.Linear(2, 2)).save(os.path.join(HERE, "script.pt"))
+    save(Small(), "whole_legacy.pt", _use_new_zipfile_serialization=False)
+    script()
 
 
 if __name__ == "__main__":
