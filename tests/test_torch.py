@@ -249,6 +249,8 @@ def test_several_modules_are_listed(tagger):
 def test_one_of_several_modules(tagger):
     state = tagger["model_state_dict"]
     chosen = rc.from_torch(tagger, "module.gru", batch_first=True)
+    with pytest.raises(ValueError, match="8 modules with weights"):
+        rc.from_torch(tagger, "")
     own = {k[11:]: v for k, v in state.items() if k.startswith("module.gru.")}
     x = np.random.default_rng(3).standard_normal((2, 5, 6))
     assert_same(chosen(x), rc.from_torch(own, batch_first=True)(x), tolerance=0)
@@ -304,6 +306,7 @@ def without(*names, **changes):
             r"weight_ih_l1 has shape \(12, 4\), expected \(9, 4\)",
         ),
         (without(weight_ih_l0=np.ones(12)), r"weight_ih_l0 has shape \(12,\)"),
+        (without(weight_hr_l1=np.ones(())), r"weight_hr_l1 has shape \(\), expected 2 axes"),
         (without(weight_ih_l1=np.ones((12, 5))), "layer 1 takes 5 features, gets 4"),
         (without(bias_ih_l0=np.ones(11)), r"bias_ih_l0 has shape \(11,\), expected \(12,\)"),
         (without(weight_ih_l0_reverse=np.ones((12, 3))), "'weight_hh_l0_reverse' is missing"),

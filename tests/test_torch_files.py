@@ -185,8 +185,10 @@ def test_a_module_saved_whole_is_named(name, held):
         rc.load(GOLDEN / name)
 
 
-def test_the_command_needs_a_model(capsys):
-    assert _cli.main(["inspect", str(GOLDEN / "tagger.pt")]) == 2
+def test_scoring_needs_a_model(tmp_path, capsys):
+    np.save(tmp_path / "x.npy", np.zeros((1, 2)))
+    files = [str(GOLDEN / "tagger.pt"), str(tmp_path / "x.npy"), "-o", str(tmp_path / "y.npy")]
+    assert _cli.main(["score", *files]) == 2
     assert "tagger.pt holds weights, expected a model" in capsys.readouterr().err
 
 
@@ -563,14 +565,14 @@ def test_flipped_bytes(tmp_path, rng, source):
     path = tmp_path / "model.pt"
     content = np.frombuffer(source.read_bytes(), np.uint8)
     intact = 0
-    for _ in range(1000):
+    for _ in range(700):
         broken = content.copy()
         places = rng.integers(4, len(broken), rng.integers(1, 6))
         broken[places] = rng.integers(0, 256, len(places))
         path.unlink(missing_ok=True)
         path.write_bytes(broken.tobytes())
         intact += read_all(path)
-    assert 0 < intact < 1000
+    assert 0 < intact < 700
 
 
 @pytest.mark.parametrize("source", DAMAGED, ids=names)

@@ -184,6 +184,7 @@ def chains():
             ),
             x,
         ),
+        "over_steps": (nn.Sequential(nn.Conv1d(FEATURES, 4, 3), nn.Linear(6, 2)), x),
         "two_axes": (nn.Sequential(nn.LayerNorm([FEATURES, 8]), nn.Linear(8, 2)), x),
         "ids": (nn.Sequential(nn.Embedding(9, 4), nn.Linear(4, 2), nn.ReLU()), ids),
         "doubles": (nn.Sequential(nn.Linear(8, 4), nn.Tanh(), nn.Linear(4, 2)).double(), x),
