@@ -371,10 +371,11 @@ class Model(Layer):
                 something that Keras 3 lacks, such as ``time_major=True``.
             ImportError: ``.keras`` without h5py.
 
+        >>> import tempfile
         >>> from rnn_core import GRU, Sequential, load
-        >>> model = Sequential([GRU(4, input_shape=(None, 3))])
-        >>> model.save("model.safetensors")
-        >>> load("model.safetensors").layers[0].units
+        >>> path = tempfile.mkdtemp() + "/model.safetensors"
+        >>> Sequential([GRU(4, input_shape=(None, 3))]).save(path)
+        >>> load(path).layers[0].units
         4
         """
         from rnn_core import _saving

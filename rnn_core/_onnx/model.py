@@ -269,9 +269,10 @@ class OnnxModel:
         Raises:
             ValueError: another ending.
 
-        >>> import rnn_core
-        >>> _example().save("sum.safetensors")
-        >>> rnn_core.load("sum.safetensors")([[1.0, 2.0]]).tolist()
+        >>> import tempfile, rnn_core
+        >>> path = tempfile.mkdtemp() + "/sum.safetensors"
+        >>> _example().save(path)
+        >>> rnn_core.load(path)([[1.0, 2.0]]).tolist()
         [[11.0, 22.0]]
         """
         path = Path(path)
