@@ -84,7 +84,9 @@ def _print_graph(model: Any) -> None:
             axes = ", ".join("?" if n is None else str(n) for n in shape or ())
             print(f"{way} {name!r}, {dtype or 'any dtype'} ({'…' if shape is None else axes})")
     _print_table([("node", "operator", "outputs", "weights"), *model.describe()])
-    print(f"{model.count_params():,} weights")
+    runner = model._runner()
+    rest = f"; recurrent operators run on {runner}, the others on NumPy" if runner else ""
+    print(f"{model.count_params():,} weights{rest}")
 
 
 def _print_arrays(path: Path, arrays: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -314,6 +315,14 @@ def test_convert_and_inspect(tmp_path, capsys):
     assert "from Keras 2.5.0, HDF5, .safetensors" in capsys.readouterr().out
     ids = np.random.default_rng(1).integers(0, 900, (5, 20))
     np.testing.assert_array_equal(rc.load(out)(ids), rc.load(MODEL)(ids))
+
+
+def test_inspect_a_graph(capsys):
+    path = ROOT / "tests/golden/onnx/torch_lstm_batch_first.onnx"
+    assert _cli.main(["inspect", str(path)]) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"OnnxModel from pytorch .*, ONNX with opset \d+\n", text)
+    assert f"recurrent operators run on packed {_engine.isa()}, the others on NumPy" in text
 
 
 def test_weights_without_a_model(tmp_path, capsys):

@@ -68,8 +68,10 @@ class OnnxModel:
         if budget is None:
             budget = _Spending(3 * sum(x.nbytes for x in graph.constants.values()) + _SLACK)
         self.opset = opset
+        setting = Setting(opset, budget)
         with np.errstate(all="ignore"):
-            self._plan = Plan(graph, Setting(opset, budget), {})
+            self._plan = Plan(graph, setting, {})
+        self._prepared = setting.prepared
         self._graph = self._plan.graph
         self._values = {value.name: value for value in graph.inputs}
         self._defaults = {k: v for k, v in graph.constants.items() if k in self._values}
@@ -288,6 +290,12 @@ class OnnxModel:
         [('sum', 'Add', 'y', '2')]
         """
         return list(_rows(self._graph, self._graph.constants))
+
+    def _runner(self) -> str:
+        """Return what computes the recurrent operators, for people to read."""
+        directions = [d for prepared in self._prepared.values() for d in prepared or ()]
+        runners = {d.layer._runner() if d.layer else "Python" for d in directions}
+        return ", ".join(sorted(runners))
 
     def __repr__(self) -> str:
         names = ", ".join(self.input_names), ", ".join(self.output_names)
