@@ -82,12 +82,15 @@ def _glu(x: Array) -> Array:
 
 
 def _sparsemax(x: Array) -> Array:
-    """Martins and Astudillo 2016: the nearest point of the simplex."""
+    """Martins and Astudillo 2016, as Keras has it.
+
+    The threshold is of all sums of the support, where the paper takes the last.
+    """
     ordered = -np.sort(-x, axis=-1)
-    excess = np.cumsum(ordered, axis=-1) - 1
-    count = np.arange(1, x.shape[-1] + 1, dtype=x.dtype)
-    size = (ordered * count > excess).sum(axis=-1, keepdims=True)
-    threshold = np.take_along_axis(excess, size - 1, axis=-1) / size.astype(x.dtype)
+    sums = np.cumsum(ordered, axis=-1)
+    support = 1 + ordered * np.arange(1, x.shape[-1] + 1, dtype=x.dtype) > sums
+    count = support.sum(axis=-1, keepdims=True, dtype=x.dtype)
+    threshold = (np.where(support, sums, 0).sum(axis=-1, keepdims=True) - 1) / count
     y: Array = np.maximum(x - threshold, 0)
     return y
 

@@ -233,8 +233,11 @@ class MultiHeadAttention(Layer):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        for key in ("flash_attention", "query_shape", "key_shape", "value_shape", "use_gate"):
+        for key in ("flash_attention", "query_shape", "key_shape", "value_shape"):
             kwargs.pop(key, None)
+        for key in ("sliding_window", "use_gate"):
+            if kwargs.pop(key, None):
+                raise ValueError(f"MultiHeadAttention has {key}, which rnn_core does not have")
         super().__init__(**kwargs)
         if attention_axes not in (None, 1, [1], (1,)):
             raise ValueError(f"{self.name}: attention_axes is {attention_axes!r}, expected 1")

@@ -203,6 +203,12 @@ class Conv2D(_Conv):
     input_axes = "(batch, rows, columns, channels)"
 
 
+def _without_unused(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return arguments without those that Keras 2 writes for these layers, and has no use for."""
+    unused = ("groups", "kernel_initializer", "kernel_regularizer", "kernel_constraint")
+    return {key: value for key, value in arguments.items() if key not in unused}
+
+
 class _Depthwise(_Convolution):
     """Filters over each channel alone."""
 
@@ -222,6 +228,7 @@ class _Depthwise(_Convolution):
         bias_initializer: Any = "zeros",
         **kwargs: Any,
     ) -> None:
+        kwargs = _without_unused(kwargs)
         shape = kernel_size, strides, padding, data_format, dilation_rate
         super().__init__(*shape, activation, use_bias, bias_initializer, **kwargs)
         self.depth_multiplier = one(depth_multiplier)
@@ -312,10 +319,7 @@ class _Separable(_Convolution):
         bias_initializer: Any = "zeros",
         **kwargs: Any,
     ) -> None:
-        if one(kwargs.pop("groups", 1)) != 1:
-            raise ValueError("groups of a separable convolution are more than 1, expected 1")
-        for key in ("kernel_initializer", "kernel_regularizer", "kernel_constraint"):
-            kwargs.pop(key, None)  # Keras 2 writes them, without a use for them
+        kwargs = _without_unused(kwargs)
         shape = kernel_size, strides, padding, data_format, dilation_rate
         super().__init__(*shape, activation, use_bias, bias_initializer, **kwargs)
         self.filters = one(filters)

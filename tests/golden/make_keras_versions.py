@@ -231,7 +231,7 @@ def ignore_cudnn():
 
 def operated(v):
     """Nodes of a graph that are functions of the framework, not layers."""
-    if not (v.at_least(3, 3) or (v.is_tensorflow and v.at_least(2, 7))):
+    if not (v.at_least(3, 15) or (v.is_tensorflow and v.at_least(2, 7))):
         return None
     x = v.input((4, 3))
     h = v.layers.LSTM(3, return_sequences=True)(x)
@@ -353,7 +353,7 @@ def customized(v):
 
 def layered(v):
     """Layers that are met around recurrent ones."""
-    if not (v.at_least(3, 3) or (v.is_tensorflow and v.at_least(2, 15))):
+    if not (v.at_least(3, 15) or (v.is_tensorflow and v.at_least(2, 15))):
         return None
     L = v.layers
     x = v.input((8, 4))
@@ -367,7 +367,7 @@ def layered(v):
         L.Attention(use_scale=True)([h, keys]),
         L.Attention(score_mode="concat")([keys, h]),
         L.AdditiveAttention()([h, keys]),
-        L.SeparableConv1D(3, 3, padding="causal", depth_multiplier=2)(x),
+        L.SeparableConv1D(3, 3, padding="same", depth_multiplier=2)(x),
         L.DepthwiseConv1D(3, strides=2, depth_multiplier=2, padding="same")(x),
         L.GlobalAveragePooling1D()(h),
         L.UnitNormalization()(keys),
@@ -385,13 +385,14 @@ def layered(v):
     image = L.Conv2D(4, (3, 2), padding="same", activation="relu", strides=(1, 2))(image)
     image = L.SpatialDropout2D(0.1)(image) if hasattr(L, "SpatialDropout2D") else image
     outputs += [L.GlobalMaxPooling2D()(image), L.GlobalAveragePooling2D()(image)]
-    outputs += [L.AveragePooling2D(3, strides=2, padding="same")(image)]
+    # Keras's torch backend pads on the other side.
+    outputs += [L.AveragePooling2D(2, padding="valid" if v.at_least(3) else "same")(image)]
     image = L.DepthwiseConv2D(2)(L.SeparableConv2D(3, 2, padding="same")(image))
     image = L.MaxPooling2D((2, 1), padding="same")(image)
     outputs += [image, L.LSTM(2)(L.TimeDistributed(L.Flatten())(image))]
-    names = "relu6 leaky_relu mish log_softmax gelu hard_silu" if v.at_least(3) else "gelu mish"
-    if v.at_least(3, 15):
-        names += " celu tanh_shrink hard_tanh hard_shrink soft_shrink squareplus sparse_plus"
+    names = "gelu mish"
+    if v.at_least(3):
+        names += " relu6 leaky_relu log_softmax hard_silu celu tanh_shrink hard_tanh hard_shrink soft_shrink squareplus sparse_plus"
         names += " log_sigmoid sparsemax sparse_sigmoid"
     outputs += [L.Activation(name)(x) for name in names.split()]
     outputs += [L.GRU(2, activation=name)(x) for name in names.split()]
