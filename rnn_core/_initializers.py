@@ -141,7 +141,8 @@ class Initializer:
     def __call__(self, shape: Shape, dtype: Any = np.float32) -> Array:
         """Return an array of `shape`, drawn anew at each call unless there is a seed."""
         rng = np.random.default_rng(self.seed)
-        return np.ascontiguousarray(_TABLE[self.name][0](rng, shape, **self.arguments), dtype)
+        values = _TABLE[self.name][0](rng, shape, **self.arguments)
+        return np.asarray(values, dtype, order="C")
 
     def get_config(self) -> dict[str, Any]:
         """Return what a Keras config says of it."""

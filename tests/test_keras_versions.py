@@ -1,5 +1,6 @@
 """Files of every generation of Keras; golden/make_keras_versions.py makes them."""
 
+import contextlib
 import io
 import json
 import zipfile
@@ -98,6 +99,21 @@ def test_a_model_of_any_keras_gives_the_same(version, name, tmp_path):
     check(model, version, name.partition(".")[0])
 
 
+@pytest.mark.parametrize(
+    ("version", "name"),
+    [(v, n) for v, n in MODELS if v in ("keras1.2.2", "keras2.3.1", "tf2.15", "keras3.15.1")],
+)
+def test_its_config_makes_the_same_model(version, name, tmp_path):
+    model = rc.load(unpacked(tmp_path, version, name), custom_objects=CUSTOM)
+    objects = {**CUSTOM, "Scale": Scale}
+    config = json.loads(json.dumps(model.get_config()))
+    twin = type(model).from_config(config, custom_objects=objects)
+    if not twin.built:
+        twin.build(model.input_layers[0].batch_shape)
+    twin.set_weights(model.get_weights())
+    check(twin, version, name.partition(".")[0])
+
+
 @pytest.mark.parametrize(("version", "name"), WEIGHTS)
 def test_an_architecture_and_its_weights(version, name, tmp_path):
     stem = stem_of(name)
@@ -124,6 +140,74 @@ def test_sharded_weights(tmp_path):
     (tmp_path / "graph.weights.json").write_text(json.dumps(listed))
     with pytest.raises(ValueError, match=r"'../elsewhere.h5', expected a file beside it"):
         model.load_weights(tmp_path / "graph.weights.json")
+
+
+@pytest.mark.parametrize("version", ["keras2.3.1", "tf1.15", "tf2.7"])
+def test_weights_of_cudnn_show_by_their_bias(version, tmp_path):
+    path = unpacked(tmp_path, version, "cudnn.json")
+    plain = {"LSTM": {}, "GRU": {"reset_after": True}}
+
+    def change(part):
+        if isinstance(part, list):
+            return [change(item) for item in part]
+        if not isinstance(part, dict):
+            return part
+        part = {key: change(value) for key, value in part.items()}
+        kind = str(part.get("class_name")).removeprefix("CuDNN")
+        if kind in plain:
+            part["class_name"] = kind
+            part["config"] |= {"recurrent_activation": "sigmoid", **plain[kind]}
+        return part
+
+    path.write_text(json.dumps(change(json.loads(path.read_text()))))
+    model = rc.load(path, weights=unpacked(tmp_path, version, "cudnn_weights.h5"))
+    assert all("CuDNN" not in type(layer).__name__ for layer in model._walk_layers())
+    check(model, version, "cudnn")
+
+
+PLACES = [
+    None,
+    -1,
+    0,
+    10**9,
+    1e300,
+    "x",
+    [],
+    {},
+    [1, 2, 3],
+    True,
+    float("nan"),
+    "Lambda",
+    -(10**12),
+]
+
+
+def leaves(value, path=()):
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, item in items:
+        yield (*path, key)
+        if isinstance(item, (dict, list)):
+            yield from leaves(item, (*path, key))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize(
+    ("version", "name"), [("keras1.2.2", "keras1_graph"), ("tf1.15", "cudnn"), ("tf2.15", "graph")]
+)
+def test_damaged_architectures_are_value_errors(version, name, tmp_path, rng):
+    path = unpacked(tmp_path, version, f"{name}.json")
+    text = path.read_text()
+    places = list(leaves(json.loads(text)))
+    for _ in range(60):
+        config = json.loads(text)
+        *way, last = places[rng.integers(len(places))]
+        part = config
+        for key in way:
+            part = part[key]
+        part[last] = PLACES[rng.integers(len(PLACES))]
+        path.write_text(json.dumps(config))
+        with contextlib.suppress(ValueError):
+            assert isinstance(rc.load(path), rc.Model)
 
 
 @pytest.mark.parametrize("version", ["keras1.2.2", "tf1.15", "tf2.13", "keras3.15.1"])

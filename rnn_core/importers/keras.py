@@ -95,8 +95,10 @@ def from_live(model: Any, custom_objects: dict[str, Any] | None) -> Any:
         layer._ensure_built(_built_shape(model))
     pairs = [(layer, model)]
     if isinstance(layer, Model):
-        pairs = list(zip(layer.layers, model.layers, strict=True))
-    parts = [(mine, order_of(mine, source), theirs.get_weights()) for mine, theirs in pairs]
+        # Operations are no layers to Keras 3.
+        theirs = {each.name: each for each in model.layers}
+        pairs = [(mine, theirs[mine.name]) for mine in layer.layers if mine.name in theirs]
+    parts = [(mine, order_of(mine, source), its.get_weights()) for mine, its in pairs]
     assign_layers([part for part in parts if part[1] or part[2]], source)
     return layer
 

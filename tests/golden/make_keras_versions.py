@@ -392,8 +392,8 @@ def layered(v):
     outputs += [image, L.LSTM(2)(L.TimeDistributed(L.Flatten())(image))]
     names = "gelu mish"
     if v.at_least(3):
-        names += " relu6 leaky_relu log_softmax hard_silu celu tanh_shrink hard_tanh hard_shrink soft_shrink squareplus sparse_plus"
-        names += " log_sigmoid sparsemax sparse_sigmoid"
+        names += " relu6 leaky_relu log_softmax hard_silu celu tanh_shrink hard_tanh hard_shrink"
+        names += " soft_shrink squareplus sparse_plus log_sigmoid sparsemax sparse_sigmoid"
     outputs += [L.Activation(name)(x) for name in names.split()]
     outputs += [L.GRU(2, activation=name)(x) for name in names.split()]
     return v.model(x, outputs), values(8, 4)
