@@ -270,6 +270,7 @@ INPUT = ("InputLayer", {"batch_shape": [None, 4, 3], "name": "x"})
          "layer 'w' is a 'ResidualWrapper'"),
         (("mine>Scale", {"name": "s"}), "layer 's' is a 'mine>Scale'"),
         (("Dense", {"name": "d", "units": 10**9}), "does not fit the .* bytes left"),
+        (("Split", {"indices_or_sections": 10**9, "axis": 1}), "makes 1000000000 parts"),
         (("TFOpLambda", {"name": "f", "function": "io.read"}), "node 'f' calls tf.io.read, which"),
     ],
 )  # fmt: skip

@@ -18,6 +18,7 @@ Function = Callable[..., Any]
 # Shapes are tuples with None for any length. An argument that is no tensor is itself.
 Shape = tuple[Any, ...]
 
+_MOST_PARTS = 1 << 16
 
 # Shapes
 
@@ -82,9 +83,17 @@ def _resized(shape: Shape, axis: int, length: int | None) -> Shape:
     return (*shape[:place], length, *shape[place + 1 :])
 
 
+def _check_count(count: int, length: int | None) -> None:
+    """Raise ValueError for more parts than an axis has, or a graph should."""
+    most = _MOST_PARTS if length is None else min(length, _MOST_PARTS)
+    if not 0 < count <= most:
+        raise ValueError(f"an axis of length {length} makes {count} parts, expected 1 to {most}")
+
+
 def _split_shapes(shape: Shape, indices_or_sections: Any, axis: int = 0) -> list[Shape]:
     length = shape[axis]
     if isinstance(indices_or_sections, int):
+        _check_count(indices_or_sections, length)
         part = None if length is None else length // indices_or_sections
         return [_resized(shape, axis, part)] * indices_or_sections
     ends = [0, *indices_or_sections, length]
@@ -95,6 +104,7 @@ def _unstacked_shapes(shape: Shape, num: int | None = None, axis: int = 0) -> li
     count = num or shape[axis]
     if count is None:
         raise ValueError(f"cannot unstack axis {axis} of {shape}, whose length is not known")
+    _check_count(count, shape[axis])
     return [reduced(shape, axis)] * count
 
 
@@ -185,8 +195,11 @@ def _named(name: str) -> Function:
 
 
 def get_item(x: Array, key: Any) -> Array:
-    """Return a part of an array, for a key whose tuples may be lists."""
-    part: Array = np.asarray(x)[tuple(key) if isinstance(key, list) else key]
+    """Return a part of an array, for a key of numbers, slices, None and ``...``, or a list."""
+    keys = tuple(key) if isinstance(key, list) else (key,)
+    if not all(k is None or k is ... or isinstance(k, (int, slice)) for k in keys):
+        raise ValueError(f"a key of an array is {key!r}, expected numbers and slices")
+    part: Array = np.asarray(x)[keys]
     return part
 
 
