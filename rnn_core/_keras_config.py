@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from rnn_core import _initializers
 from rnn_core._graph import Node, SymbolicTensor
 from rnn_core._layer import Layer
 from rnn_core._nest import flatten
 from rnn_core._registry import LAYERS
 from rnn_core._signatures import takes
+from rnn_core._typing import Array
+from rnn_core._weights import Weight
 
+# Its function is another than the hard_sigmoid of Keras 3.
+LEGACY = "hard_sigmoid_legacy"
 # Arguments that Keras 3 does not have, and what it does without them; any value if None.
 _UNKNOWN = {
     "time_major": False,
@@ -29,7 +35,15 @@ _UNKNOWN_TO: dict[str, dict[str, Any]] = {
     "SimpleRNNCell": {"seed": None},
     "SpatialDropout1D": {"trainable": None},
     "SpatialDropout2D": {"trainable": None},
+    "Matmul": {"transpose_a": False, "transpose_b": False},
 }
+# Values that its arguments cannot have; no weights would make up for an LSTM's activation, which acts on c too.
+_LSTMS = ("LSTM", "LSTMCell", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
+_IMPOSSIBLE = (
+    *((name, "activation", LEGACY) for name in ("Activation", *_LSTMS)),
+    ("DepthwiseConv1D", "padding", "causal"),
+    ("SeparableConv1D", "padding", "causal"),
+)
 _ABSENT = ("ThresholdedReLU", "ConvLSTMCell", "SquaredDifference")
 # Where Keras 3 has its classes, if not with the layers.
 _MODULES = {
@@ -68,10 +82,7 @@ def to_keras3(part: Any) -> Any:
     class_name, config = part["class_name"], part["config"]
     kind = config["function"] if class_name == "Operation" else class_name
     if kind in _ABSENT:
-        raise ValueError(
-            f"layer {config['name']!r} is a {kind}, which Keras 3 does not have: "
-            "save as .safetensors"
-        )
+        raise _absent(config["name"], f"is a {kind}")
     rest = {k: to_keras3(v) for k, v in part.items() if k not in ("class_name", "config")}
     if class_name == "Operation":
         return {**_operation(config), **rest}
@@ -90,28 +101,26 @@ def _arguments(class_name: str, config: dict[str, Any]) -> dict[str, Any]:
     kept = {}
     unknown = _UNKNOWN | _UNKNOWN_TO.get(class_name, {})
     for key, value in config.items():
-        if value == "hard_sigmoid_legacy":
-            raise ValueError(
-                f"layer {config.get('name')!r} has the {key} hard_sigmoid of Keras 2, "
-                "which is another function in Keras 3: save as .safetensors"
-            )
+        other = unknown.get(key) is not None and value != unknown[key]
+        if other or (class_name, key, value) in _IMPOSSIBLE:
+            raise _absent(config.get("name", class_name), f"has {key}={value!r}")
         if key not in unknown:
-            kept[key] = to_keras3(value)
-        elif unknown[key] is not None and value != unknown[key]:
-            raise ValueError(
-                f"layer {config.get('name')!r} has {key}={value!r}, which Keras 3 does not have: "
-                "save as .safetensors"
-            )
+            kept[key] = "hard_sigmoid" if value == LEGACY else to_keras3(value)
     return kept
 
 
 def _operation(config: dict[str, Any]) -> dict[str, Any]:
+    function = config["function"]
     return {
-        "module": f"keras.src.ops.{_OPERATION_MODULES.get(config['function'], 'numpy')}",
-        "class_name": config["function"],
-        "config": {"name": config["name"], **config["arguments"]},
-        "registered_name": config["function"],
+        "module": f"keras.src.ops.{_OPERATION_MODULES.get(function, 'numpy')}",
+        "class_name": function,
+        "config": {"name": config["name"], **_arguments(function, config["arguments"])},
+        "registered_name": function,
     }
+
+
+def _absent(name: str, what: str) -> ValueError:
+    return ValueError(f"layer {name!r} {what}, which Keras 3 does not have: save as .safetensors")
 
 
 def check_masks(nodes: Sequence[Node]) -> None:
@@ -154,3 +163,24 @@ def _joins_masks(layer: Layer, masks: int) -> bool:
     if version == 3 and isinstance(layer, LAYERS["TimeDistributed"]):
         return False
     return version is not None and masks > 0
+
+
+def to_keras3_weight(weight: Weight) -> Array:
+    """Return a weight's values as Keras 3 needs them.
+
+    Keras 2's hard_sigmoid clips 0.2 x + 0.5, Keras 3's clips x / 6 + 0.5: so the first of x is the
+    second of 1.2 x, and the factor goes into the columns of the gates that it acts on.
+    """
+    owner: Any = weight.owner
+    acts, gates = (_is_legacy(owner, "activation"), _is_legacy(owner, "recurrent_activation"))
+    if not acts and not gates:
+        return weight.value
+    of_gates = {1: [acts], 3: [gates, gates, acts], 4: [gates, gates, acts, gates]}
+    legacy = np.array(of_gates[getattr(owner, "gates", 4 if gates else 1)])
+    factors = np.where(legacy, 1.2, 1).astype(weight.value.dtype)
+    scaled: Array = weight.value * np.repeat(factors, weight.value.shape[-1] // len(legacy))
+    return scaled
+
+
+def _is_legacy(owner: Any, activation: str) -> bool:
+    return getattr(getattr(owner, activation, None), "name", None) == LEGACY

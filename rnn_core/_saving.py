@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from rnn_core._files import replacing
-from rnn_core._keras_config import check_masks, to_keras3
+from rnn_core._keras_config import check_masks, to_keras3, to_keras3_weight
 from rnn_core._registry import config_of
 from rnn_core._typing import Array
 from rnn_core._weight_paths import weights_by_path
+from rnn_core._weights import Weight
 from rnn_core.formats import keras_zip, safetensors
 
 _SUFFIXES = (".keras", ".safetensors")
@@ -22,12 +23,14 @@ def save(model: Any, path: Any) -> None:
     if path.suffix not in _SUFFIXES:
         expected = " or ".join(_SUFFIXES)
         raise ValueError(f"cannot save to {path}, expected a name that ends in {expected}")
-    config, arrays = config_of(model), arrays_by_path(model)
+    config, weights = config_of(model), _weights_of(model)
     if path.suffix == ".safetensors":
+        arrays = {name: weight.value for name, weight in weights.items()}
         save_tensors(path, config, arrays, model.origin)
         return
     check_masks(getattr(model, "_nodes", []))
     content = to_keras3(config)
+    arrays = {name: to_keras3_weight(weight) for name, weight in weights.items()}
     with replacing(path) as temporary:
         keras_zip.write(temporary, content, arrays)
 
@@ -40,7 +43,7 @@ def save_tensors(path: Path, config: Any, arrays: dict[str, Array], origin: str 
         safetensors.write(temporary, arrays, metadata)
 
 
-def arrays_by_path(model: Any) -> dict[str, Array]:
+def _weights_of(model: Any) -> dict[str, Weight]:
     """Return a built model's weights by their paths, each once.
 
     Raises:
@@ -48,4 +51,4 @@ def arrays_by_path(model: Any) -> dict[str, Array]:
     """
     if not model.built:
         raise ValueError(f"{model.name} has no weights yet: call or build it before saving")
-    return {name: weight.value for name, weight in weights_by_path(model)}
+    return dict(weights_by_path(model))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import numpy as np
+from rnn_core.formats.hdf5_types import Datatype, datatype_of, shape_of
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 UNDEFINED = (1 << 64) - 1
@@ -272,54 +272,6 @@ def tree_leaves(file: File, root: int, kind: int, key_size: int) -> Iterator[Lea
 
 
 @dataclass
-class Datatype:
-    """How a value is stored (IV.A.2.d)."""
-
-    size: int
-    # Of numbers; None of others.
-    dtype: np.dtype[Any] | None = None
-    # Of bfloat16, which NumPy lacks.
-    is_bfloat16: bool = False
-    # "fixed" or "variable" of strings.
-    string: str | None = None
-    # In bytes of the message.
-    length: int = 8
-
-
-def _datatype(data: memoryview) -> Datatype:
-    kind, flags, size = struct.unpack_from("<BB2xI", data)
-    kind &= 0xF
-    order = "<>"[flags & 1]
-    if kind == 0 and size in (1, 2, 4, 8):
-        return Datatype(size, np.dtype(f"{order}{'i' if flags & 8 else 'u'}{size}"))
-    if kind == 1:
-        exponent = struct.unpack_from("<B", data, 13)[0]
-        if (size, exponent) in ((2, 5), (4, 8), (8, 11)):
-            return Datatype(size, np.dtype(f"{order}f{size}"))
-        if (size, exponent) == (2, 8):
-            return Datatype(size, is_bfloat16=True)
-    if kind == 3:
-        return Datatype(size, string="fixed")
-    if kind == 5:
-        return Datatype(size, is_bfloat16=size == 2)
-    if kind == 8 and data[8] & 0xF == 0:
-        return _datatype(data[8:])  # an enumeration of integers, such as h5py's bool
-    if kind == 9 and flags & 0xF == 1:
-        return Datatype(size, string="variable")
-    return Datatype(size)
-
-
-def _dataspace(data: memoryview) -> tuple[int, ...] | None:
-    """Return a shape, or None of one that holds nothing (IV.A.2.b)."""
-    version, rank, _, kind = struct.unpack_from("<BBBB", data)
-    if version not in (1, 2):
-        raise ValueError(f"a dataspace of version {version}")
-    if version == 2 and kind == 2:
-        return None
-    return struct.unpack_from(f"<{rank}Q", data, 8 if version == 1 else 4)
-
-
-@dataclass
 class Attribute:
     """A small value that an object has."""
 
@@ -341,7 +293,7 @@ def _attribute(file: File, data: memoryview) -> tuple[str, Attribute]:
         parts.append(data[at : at + size])
         at += (size + align - 1) // align * align
     name = bytes(parts[0]).split(b"\0")[0].decode()
-    return name, Attribute(file, _datatype(parts[1]), _dataspace(parts[2]), data[at:])
+    return name, Attribute(file, datatype_of(parts[1]), shape_of(parts[2]), data[at:])
 
 
 @dataclass
@@ -370,11 +322,11 @@ class Dataset(Object):
 
     @cached_property
     def datatype(self) -> Datatype:
-        return _datatype(self.needed(_DATATYPE))
+        return datatype_of(self.needed(_DATATYPE))
 
     @cached_property
     def shape(self) -> tuple[int, ...] | None:
-        return _dataspace(self.needed(_DATASPACE))
+        return shape_of(self.needed(_DATASPACE))
 
     @cached_property
     def layout(self) -> Layout:
