@@ -37,7 +37,8 @@ _UNKNOWN_TO: dict[str, dict[str, Any]] = {
     "SpatialDropout2D": {"trainable": None},
     "Matmul": {"transpose_a": False, "transpose_b": False},
 }
-# Values that its arguments cannot have; no weights would make up for an LSTM's activation, which acts on c too.
+# Values that its arguments cannot have. An LSTM's activation acts on c too, so that no weights
+# would make up for another.
 _LSTMS = ("LSTM", "LSTMCell", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
 _IMPOSSIBLE = (
     *((name, "activation", LEGACY) for name in ("Activation", *_LSTMS)),
