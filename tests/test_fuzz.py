@@ -15,6 +15,8 @@ FILES = {
     ".h5": GOLDEN / "keras/embedded_k2.h5",
     ".keras": GOLDEN / "keras/nested_k3.keras",
     ".safetensors": GOLDEN / "keras/nested_k3.keras",
+    ".pt": GOLDEN / "torch/alone.pt",
+    ".onnx": GOLDEN / "onnx/torch_lstm_batch_first.onnx",
 }
 
 
