@@ -91,10 +91,11 @@ def _member(archive: zipfile.ZipFile, name: str, archive_bytes: int) -> bytes:
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{name} is compressed by method {info.compress_type}, expected deflate")
     limit = _RATIO * archive_bytes + _SLACK
-    if info.file_size > limit:
+    # Reading takes room for what is declared before it looks at what is there.
+    if info.file_size > limit or info.compress_size > archive_bytes:
         raise ValueError(f"{name} declares {info.file_size} bytes in an archive of {archive_bytes}")
     with archive.open(info) as member:
-        return member.read(limit)
+        return member.read(info.file_size)
 
 
 def write(path: Path, config: Any, arrays: dict[str, Array]) -> None:
