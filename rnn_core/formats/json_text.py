@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 # A part of a list or object takes up to some 100 bytes of memory, and may be 3 of text.
-_PART_BYTES, _MOST = 100, 32 << 20
+_PART_BYTES, _MOST = 100, 16 << 20
 
 
 def parse(text: str | bytes, what: str) -> Any:
@@ -18,11 +18,11 @@ def parse(text: str | bytes, what: str) -> Any:
 
     Raises:
         ValueError: no JSON, nested too deep, or of so many parts that they take more memory than
-            four times the text and 32 MB.
+            twice the text and 16 MB.
     """
     content = text if isinstance(text, bytes) else text.encode()
     parts = sum(map(content.count, (b",", b"[", b"{")))
-    if parts * _PART_BYTES > 4 * len(content) + _MOST:
+    if parts * _PART_BYTES > 2 * len(content) + _MOST:
         raise ValueError(f"{what} has {parts} parts in {len(content)} bytes of JSON, too many")
     try:
         return json.loads(content)

@@ -15,8 +15,9 @@ from rnn_core.formats import hdf5
 from rnn_core.formats.json_text import parse
 
 SIGNATURE = b"PK\x03\x04"
-# A member may unpack to this many times the archive and this much more: others than Keras deflate.
-_RATIO, _SLACK = 4, 64 << 20
+# A member may unpack to this many times the archive and this much more, for others than Keras
+# deflate: texts, which take several times as much once they are parsed, and arrays.
+_TEXT, _ARRAYS = (1, 4 << 20), (2, 24 << 20)
 # Whose rules the written configs follow.
 _WRITTEN_VERSION = "3.15.0"
 
@@ -30,9 +31,11 @@ def read(path: Path) -> tuple[Any, str, dict[str, Array]]:
     size = path.stat().st_size
     try:
         with zipfile.ZipFile(path) as archive:
-            metadata = parse(_member(archive, "metadata.json", size), f"{path}: metadata.json")
-            config = parse(_member(archive, "config.json", size), f"{path}: config.json")
-            weights = _member(archive, "model.weights.h5", size)
+            metadata = parse(
+                _member(archive, "metadata.json", size, _TEXT), f"{path}: metadata.json"
+            )
+            config = parse(_member(archive, "config.json", size, _TEXT), f"{path}: config.json")
+            weights = _member(archive, "model.weights.h5", size, _ARRAYS)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
         raise ValueError(f"{path} is truncated or corrupt: {error}") from error
     arrays = _arrays(weights, len(weights), f"{path}: model.weights.h5")
@@ -83,14 +86,16 @@ def _arrays(source: Any, size: int, what: str) -> dict[str, Array]:
         }
 
 
-def _member(archive: zipfile.ZipFile, name: str, archive_bytes: int) -> bytes:
+def _member(
+    archive: zipfile.ZipFile, name: str, archive_bytes: int, most: tuple[int, int]
+) -> bytes:
     try:
         info = archive.getinfo(name)
     except KeyError:
         raise ValueError(f"{archive.filename} has no {name}: it is no .keras file") from None
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{name} is compressed by method {info.compress_type}, expected deflate")
-    limit = _RATIO * archive_bytes + _SLACK
+    limit = most[0] * archive_bytes + most[1]
     # Reading takes room for what is declared before it looks at what is there.
     if info.file_size > limit or info.compress_size > archive_bytes:
         raise ValueError(f"{name} declares {info.file_size} bytes in an archive of {archive_bytes}")
