@@ -9,17 +9,19 @@ from typing import Any
 _PART_BYTES, _MOST = 100, 16 << 20
 
 
-def parse(text: str | bytes, what: str) -> Any:
+def parse(text: Any, what: str) -> Any:
     """Return what a JSON text says.
 
     Args:
-        text: UTF-8 if bytes.
+        text: a str, or bytes of UTF-8.
         what: named in errors.
 
     Raises:
-        ValueError: no JSON, nested too deep, or of so many parts that they take more memory than
+        ValueError: no text, no JSON, nested too deep, or of so many parts that they take more memory than
             twice the text and 16 MB.
     """
+    if not isinstance(text, (str, bytes)):
+        raise ValueError(f"{what} is of a {type(text).__name__}, expected JSON")
     content = text if isinstance(text, bytes) else text.encode()
     parts = sum(map(content.count, (b",", b"[", b"{")))
     if parts * _PART_BYTES > 2 * len(content) + _MOST:
