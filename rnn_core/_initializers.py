@@ -209,7 +209,7 @@ def make(identifier: Any, shape: Shape, dtype: Any) -> Array:
         size = math.prod(shape, start=np.dtype(dtype).itemsize)
         if size > budget.left:
             raise ValueError(
-                f"weight of shape {shape} does not fit the {budget.left} bytes left in the file"
+                f"weight of shape {shape} does not fit the {budget.left} bytes left to the model"
             )
         budget.left -= size
         if budget.zeros:

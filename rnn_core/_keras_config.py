@@ -124,6 +124,22 @@ def _absent(name: str, what: str) -> ValueError:
     return ValueError(f"layer {name!r} {what}, which Keras 3 does not have: save as .safetensors")
 
 
+def without_masks(part: Any) -> Any:
+    """Return a config without what says how layers treat masked steps."""
+    if isinstance(part, (list, tuple)):
+        return [without_masks(item) for item in part]
+    if not isinstance(part, dict):
+        return part
+    kept = {key: value for key, value in part.items() if key != "zero_output_for_mask"}
+    return {key: without_masks(value) for key, value in kept.items()}
+
+
+def makes_mask(layer: Any) -> bool:
+    """Return whether a layer makes a mask, as far as can be known."""
+    makes = getattr(layer, "mask_zero", False) or isinstance(layer, LAYERS["Masking"])
+    return bool(makes or layer._is_users)
+
+
 def check_masks(nodes: Sequence[Node]) -> None:
     """Raise ValueError if a mask that was made of several goes into a layer of itself.
 
@@ -143,10 +159,9 @@ def check_masks(nodes: Sequence[Node]) -> None:
                 f"layer {layer.name!r} has a mask that a layer below makes of several, which does "
                 "not fit into a file of Keras 3: save as .safetensors"
             )
-        makes = getattr(layer, "mask_zero", False) or type(layer).__name__ == "Masking"
         passes = layer.supports_masking and getattr(layer, "return_sequences", True)
         passes = passes and not _drops_masks(layer, len(inputs), len(tensors))
-        if makes or (passes and (inputs or given)):
+        if makes_mask(layer) or (passes and (inputs or given)):
             joins = _joins_masks(layer, len(inputs))
             joins = joins or any(joined[tensor] for tensor in inputs)
             joined.update(dict.fromkeys(flatten(node.outputs), joins and not given))

@@ -11,7 +11,7 @@ import numpy as np
 from rnn_core import _activations, _graph, _initializers
 from rnn_core._dtypes import are_arrays, as_real, resolve_dtype
 from rnn_core._names import unique_name
-from rnn_core._nest import flatten, map_leaves
+from rnn_core._nest import flatten, is_shape, map_leaves
 from rnn_core._registry import LAYERS, config_of
 from rnn_core._signatures import takes
 from rnn_core._states import Together
@@ -54,6 +54,10 @@ def _serialize(value: Any) -> Any:
     if callable(value):
         return _activations.serialize(value)
     return value.tolist() if isinstance(value, (np.generic, np.ndarray)) else value
+
+
+# For each open axis, to see by two calls which axes of the outputs are open.
+_LENGTHS = (37, 41)
 
 
 class Layer(Weighted):
@@ -254,11 +258,42 @@ class Layer(Weighted):
         >>> Dense(4).compute_output_shape((None, 3))
         (None, 4)
         """
-        return input_shape
+        return self._shape_by_calling(input_shape, ()) if self._is_users else input_shape
 
     def _symbolic_shape(self, input_shape: Any, args: tuple[Any, ...]) -> Any:
         """Return the outputs' shape in a graph, where `args` may be symbolic tensors."""
+        if self._is_users and type(self).compute_output_shape is Layer.compute_output_shape:
+            return self._shape_by_calling(input_shape, args)
         return self.compute_output_shape(input_shape)
+
+    def _shape_by_calling(self, input_shape: Any, args: tuple[Any, ...]) -> Any:
+        """Return the shape of what `call` returns, as Keras finds it: from zeros of two sizes."""
+        self._ensure_built(input_shape)
+        first, second = (self._call_on_zeros(input_shape, args, length) for length in _LENGTHS)
+        others = iter(flatten(second))
+        return map_leaves(
+            lambda array: tuple(
+                n if n == m else None
+                for n, m in zip(np.shape(array), np.shape(next(others)), strict=True)
+            ),
+            first,
+        )
+
+    def _call_on_zeros(self, input_shape: Any, args: tuple[Any, ...], length: int) -> Any:
+        """Return what `call` returns for zeros, with a length for each that is open."""
+
+        def zeros(shape: Any) -> Array:
+            return np.zeros([length if n is None else n for n in shape], self.dtype)
+
+        given = [zeros(a.shape) if isinstance(a, _graph.SymbolicTensor) else a for a in args]
+        try:
+            with Together(keep=False):
+                return self.call(map_leaves(zeros, input_shape, is_shape), *given)
+        except Exception as error:
+            raise ValueError(
+                f"{self.name}: its call fails for zeros of shape {input_shape} ({error}): "
+                "define compute_output_shape"
+            ) from error
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Return the outputs' mask: the inputs' if the layer supports masking, else None.

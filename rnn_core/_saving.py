@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from rnn_core._files import replacing
-from rnn_core._keras_config import check_masks, to_keras3, to_keras3_weight
+from rnn_core._keras_config import (
+    check_masks,
+    makes_mask,
+    to_keras3,
+    to_keras3_weight,
+    without_masks,
+)
 from rnn_core._registry import config_of
 from rnn_core._typing import Array
 from rnn_core._weight_paths import weights_by_path
@@ -29,6 +35,8 @@ def save(model: Any, path: Any) -> None:
         save_tensors(path, config, arrays, model.origin)
         return
     check_masks(getattr(model, "_nodes", []))
+    if not any(map(makes_mask, model._walk_layers())):
+        config = without_masks(config)
     content = to_keras3(config)
     arrays = {name: to_keras3_weight(weight) for name, weight in weights.items()}
     with replacing(path) as temporary:

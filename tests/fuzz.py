@@ -3,7 +3,8 @@
     python tests/fuzz.py FILE... --count 100000
 
 Prints how many copies each file's reader took and refused. Ends with an error if one raises
-something else, takes more than a second of the processor, or needs more than four times the file's size and 64 MB.
+something else, takes more than a second of the processor, or needs more than four times the file's
+size and 64 MB.
 Linux only.
 """
 

@@ -135,7 +135,7 @@ def test_a_config_of_more_weights_than_the_file_holds(small):
         config["config"]["layers"][-1]["config"]["units"] = 10**12
 
     edit_config(small, change)
-    with pytest.raises(ValueError, match="does not fit the .* bytes left in the file"):
+    with pytest.raises(ValueError, match="does not fit the .* bytes left to the model"):
         rc.load(small)
 
 
@@ -270,4 +270,27 @@ def test_configs_that_make_no_sense(tmp_path, config):
         archive.writestr("config.json", config if isinstance(config, str) else json.dumps(config))
         archive.writestr("model.weights.h5", weights.getvalue())
     with pytest.raises(ValueError, match=r"model\.keras"):
+        rc.load(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"a": 1}', "no architecture of Keras"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "run git lfs pull"),
+    ],
+)
+def test_what_looks_like_a_model(content, message, tmp_path):
+    path = tmp_path / "model.json"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        rc.load(path)
+
+
+def test_an_architecture_of_large_weights(tmp_path):
+    path = tmp_path / "model.json"
+    layer = {"class_name": "Dense", "config": {"units": 10**5, "batch_input_shape": [None, 10**4]}}
+    config = {"class_name": "Sequential", "config": {"name": "m", "layers": [layer]}}
+    path.write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="give the file of its weights as weights="):
         rc.load(path)

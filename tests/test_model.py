@@ -277,3 +277,44 @@ def test_summary(capsys):
     text = capsys.readouterr().out
     assert "bidirectional" in text
     assert f"{model.count_params():,} weights in all" in text
+
+
+class Pooled(rc.Layer):
+    def call(self, inputs):
+        return inputs.mean(axis=1)
+
+
+class Twice(rc.Layer):
+    def call(self, inputs):
+        return np.concatenate([inputs, inputs], axis=-1)
+
+
+class Both(rc.Layer):
+    def call(self, inputs):
+        return [inputs[0] + inputs[1], inputs[0].sum(axis=(1, 2))]
+
+
+def test_shapes_of_layers_that_do_not_say(rng):
+    """As in Keras, a graph finds them by calling the layer."""
+    x = rc.Input((None, 3))
+    first, second = Both()([x, x])
+    assert (first.shape, second.shape) == ((None, None, 3), (None,))
+    assert Twice()(x).shape == (None, None, 6)
+    model = rc.Model(x, rc.LSTM(4)(rc.RepeatVector(6)(Pooled()(Twice()(x)))))
+    values = rng.standard_normal((2, 5, 3)).astype("f4")
+    pooled = np.concatenate([values, values], axis=-1).mean(axis=1)
+    expected = model.layers[-1](np.repeat(pooled[:, None], 6, axis=1))
+    np.testing.assert_array_equal(model(values), expected)
+    assert Pooled().compute_output_shape((None, 7, 3)) == (None, 3)
+
+
+class Particular(rc.Layer):
+    def call(self, inputs):
+        if not inputs.any():
+            raise RuntimeError("nothing there")
+        return inputs
+
+
+def test_a_layer_whose_shape_cannot_be_found():
+    with pytest.raises(ValueError, match="nothing there.*define compute_output_shape"):
+        Particular(name="p")(rc.Input((3,)))

@@ -273,3 +273,14 @@ def test_what_is_written_can_be_read(tmp_path):
     for name, array in arrays.items():
         np.testing.assert_array_equal(found[name], array)
         assert found[name].flags.aligned
+
+
+def test_how_masks_are_treated_is_left_out_where_there_are_none(tmp_path):
+    half = rc.Bidirectional(rc.LSTM(2, return_sequences=True), zero_output_for_mask=False)
+    chain = rc.Sequential([rc.Input((None, 3)), half])
+    chain.save(tmp_path / "model.keras")
+    with zipfile.ZipFile(tmp_path / "model.keras") as archive:
+        assert b"zero_output_for_mask" not in archive.read("config.json")
+    masked = rc.Sequential([rc.Input((None, 3)), rc.Masking(), half])
+    with pytest.raises(ValueError, match="has zero_output_for_mask=False"):
+        masked.save(tmp_path / "masked.keras")

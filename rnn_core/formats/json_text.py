@@ -17,8 +17,8 @@ def parse(text: Any, what: str) -> Any:
         what: named in errors.
 
     Raises:
-        ValueError: no text, no JSON, nested too deep, or of so many parts that they take more memory than
-            twice the text and 16 MB.
+        ValueError: no text, no JSON, nested too deep, or of so many parts that they take more
+            memory than twice the text and 16 MB.
     """
     if not isinstance(text, (str, bytes)):
         raise ValueError(f"{what} is of a {type(text).__name__}, expected JSON")

@@ -44,6 +44,7 @@ def _load_zip(path: Path) -> Any:
     return torch_file.read(path) if torch_file.is_archive(path) else keras.load_zip(path)
 
 
+_LFS_POINTER = b"version https://"
 # Whether a file that begins so, and whose name ends so, is of a kind; the kind, and what loads it.
 _IMPORTERS: tuple[tuple[Callable[[bytes, str], bool], str, Callable[[Path], Any]], ...] = (
     (_begins(hdf5.SIGNATURE), "Keras HDF5 (.h5)", keras.load_h5),
@@ -75,6 +76,8 @@ def _import(path: Path, weights: Path | None) -> Any:
             # An architecture alone says how large its weights are; they have to fit their file.
             apart = importer is keras.load_json and weights is not None
             return keras.load_json(path, weights) if apart else importer(path)
+    if head.startswith(_LFS_POINTER):
+        raise ValueError(f"{path} is a pointer of Git LFS, not the file: run git lfs pull")
     kinds = " or ".join(kind for _, kind, _ in _IMPORTERS)
     what = f"begins with {head[:8]!r}" if head else "is empty"
     raise ValueError(f"{path} {what}, expected a model file: {kinds}")

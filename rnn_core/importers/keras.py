@@ -61,11 +61,18 @@ def load_json(path: Path, weights: Path | None = None) -> Model:
     """
     text = path.read_bytes()
     config = parse(text, str(path))
+    if not isinstance(config, dict) or "class_name" not in config:
+        raise ValueError(f"{path} has no class_name: it is no architecture of Keras")
     # Keras 3 names modules and, from 3.4 on, policies, but no version.
     guess = "3.4" if b'"DTypePolicy"' in text else "3" if "module" in config else "1"
     version = config.get("keras_version") or guess
     weight_bytes = budget(path, *([] if weights is None else [weights])) + _SLACK
-    model = _build(path, config, Source.of(str(version)), weight_bytes, zeros=weights is not None)
+    source = Source.of(str(version))
+    try:
+        model = _build(path, config, source, weight_bytes, zeros=weights is not None)
+    except ValueError as error:
+        hint = " (an architecture alone: give the file of its weights as weights=)"
+        raise ValueError(f"{error}{hint if weights is None else ''}") from error
     model.origin = f"Keras {version}, architecture alone"
     return model
 

@@ -40,7 +40,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 # Where a checkpoint has its state dict.
-_STATE_KEYS = ("state_dict", "model_state_dict", "model")
+_STATE_KEYS = ("state_dict", "model_state_dict", "model_state", "model")
 _MAX_NESTED = 4
 
 
