@@ -16,7 +16,7 @@ from rnn_core._registry import config_of, known_objects, layer_from_config
 from rnn_core._rnn import RNN
 from rnn_core._typing import Array
 
-_MERGE: dict[str, Callable[[Array, Array], Array]] = {
+MERGE: dict[str, Callable[[Array, Array], Array]] = {
     "concat": lambda forward, backward: np.concatenate([forward, backward], axis=-1),
     "sum": lambda forward, backward: forward + backward,
     "mul": lambda forward, backward: forward * backward,
@@ -72,8 +72,8 @@ class Bidirectional(_Recurrent):
         for given in (layer, backward_layer):
             if given is not None and not isinstance(given, RNN):
                 raise ValueError(f"Bidirectional wraps a recurrent layer, was given {given!r}")
-        if merge_mode not in (*_MERGE, None):
-            raise ValueError(f"merge_mode is {merge_mode!r}, expected one of {[*_MERGE, None]}")
+        if merge_mode not in (*MERGE, None):
+            raise ValueError(f"merge_mode is {merge_mode!r}, expected one of {[*MERGE, None]}")
         kwargs.setdefault("dtype", layer.dtype)
         kwargs.setdefault("batch_input_shape", layer.batch_input_shape)
         super().__init__(weights=weights, **kwargs)
@@ -166,7 +166,7 @@ class Bidirectional(_Recurrent):
         if merged is None:
             if self.return_sequences:
                 outputs[1] = np.flip(outputs[1], 0 if self.time_major else 1)
-            merged = outputs if self.merge_mode is None else _MERGE[self.merge_mode](*outputs)
+            merged = outputs if self.merge_mode is None else MERGE[self.merge_mode](*outputs)
         if not self.return_state:
             return merged
         pairs = zip(layers, last_states, strict=True)

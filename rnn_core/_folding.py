@@ -16,8 +16,8 @@ from rnn_core._rnn_layers import GRU, LSTM, CuDNNGRU, CuDNNLSTM, SimpleRNN
 
 # A larger table costs more to make and to keep in cache than it saves.
 TABLE_BYTES = 16 << 20
-_FOLDED = (RNN, SimpleRNN, GRU, LSTM, CuDNNGRU, CuDNNLSTM)
-_TRAINING_ONLY = (Dropout, SpatialDropout1D)
+FOLDED = (RNN, SimpleRNN, GRU, LSTM, CuDNNGRU, CuDNNLSTM)
+TRAINING_ONLY = (Dropout, SpatialDropout1D)
 
 
 class FoldedEmbedding:
@@ -75,7 +75,7 @@ def fold(layers: Sequence[Any]) -> list[Any]:
     steps: list[Any] = []
     for layer in layers:
         below = len(steps) - 1
-        while below >= 0 and type(steps[below]) in _TRAINING_ONLY:
+        while below >= 0 and type(steps[below]) in TRAINING_ONLY:
             below -= 1
         if below >= 0 and _fit(steps[below], layer):
             steps[below:] = [FoldedEmbedding(steps[below], steps[below + 1 :], layer)]
@@ -120,7 +120,7 @@ def _chain_below(node: Node, uses: Counter[Any]) -> list[Node]:
     None of them has other arguments than its inputs, or feeds anything else.
     """
     chain = [node]
-    while chain[-1] is node or type(chain[-1].layer) in _TRAINING_ONLY:
+    while chain[-1] is node or type(chain[-1].layer) in TRAINING_ONLY:
         top = chain[-1]
         if top.args or top.kwargs or not isinstance(top.inputs, SymbolicTensor):
             break
@@ -135,7 +135,7 @@ def _fit(embedding: Any, layer: Any) -> bool:
     if type(embedding) is not Embedding:
         return False
     layers = layer._directions() if type(layer) is Bidirectional else (layer,)
-    if any(type(each) not in _FOLDED for each in layers):
+    if any(type(each) not in FOLDED for each in layers):
         return False
     columns = max((weight.shape[-1] for weight in layer.weights), default=0)
     small: bool = embedding.input_dim * columns * layer.dtype.itemsize <= TABLE_BYTES

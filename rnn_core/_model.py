@@ -37,7 +37,8 @@ class Model(Layer):
 
     Returns arrays ``(batch, ...)`` in the structure of `outputs`. `compute_mask` runs the model.
     `fold_embeddings` may be set to False: a small embedding and the recurrent layer above it are
-    then not run as one.
+    then not run as one; `share_prefixes` too: `predict` then runs sequences of ids that begin alike
+    each from its beginning.
 
     Raises:
         ValueError: outputs that need an input which is not among `inputs`; arrays of another
@@ -54,6 +55,9 @@ class Model(Layer):
     # Whether a small embedding and the recurrent layer above it run as one, by a table of
     # ``embeddings.kernel + bias``: faster, and equal but for rounding.
     fold_embeddings = True
+    # Whether `predict` computes once what sequences of ids that begin alike have in common: faster,
+    # and the same to the last bit.
+    share_prefixes = True
     _folded: list[tuple[Any, Any, _graph.Node]] | None = None
 
     def __init__(self, inputs: Any, outputs: Any, **kwargs: Any) -> None:
@@ -252,8 +256,21 @@ class Model(Layer):
             values.update(zip(outputs, zip(results, result_masks, strict=True), strict=True))
         return part(self._outputs, 0), part(self._outputs, 1)
 
+    def _shared_beginning(self, inputs: Any) -> Any:
+        """Return the layers whose steps the rows of inputs can share, if there are any."""
+        return None
+
+    def _call_above(self, beginning: Any, outputs: Any) -> Any:
+        """Return the model's outputs from those of the layers of its `_shared_beginning`."""
+        raise NotImplementedError
+
     def predict(
-        self, x: Any, batch_size: int | None = None, progress: bool = False, verbose: Any = None
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        progress: bool = False,
+        verbose: Any = None,
+        explain: bool = False,
     ) -> Any:
         """Return the outputs for many rows, computed batch by batch on `get_num_threads` threads.
 
@@ -262,6 +279,7 @@ class Model(Layer):
             batch_size: rows to a batch; chosen by the model's size if not given.
             progress: show a progress bar; needs tqdm.
             verbose: Keras's argument; it has no effect.
+            explain: print how many steps the rows have, and how many of them are computed.
 
         Raises:
             ValueError, TypeError: as for a call.
@@ -274,7 +292,7 @@ class Model(Layer):
         """
         x = self._arrange(x)
         with Together():
-            return _predict.predict(self, x, batch_size, bool(progress))
+            return _predict.predict(self, x, batch_size, bool(progress), bool(explain))
 
     def load_weights(self, path: Any) -> None:
         """Replace the values of all weights by those of a file.

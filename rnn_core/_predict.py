@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnn_core import _engine, _threads
+from rnn_core import _engine, _sharing, _threads
 from rnn_core._nest import flatten, map_leaves
 
 if TYPE_CHECKING:
@@ -60,7 +60,9 @@ def _progress(wanted: bool, rows: int) -> Callable[[int], Any]:
     return advance
 
 
-def predict(model: Model, x: Any, batch_size: int | None, progress: bool) -> Any:
+def predict(
+    model: Model, x: Any, batch_size: int | None, progress: bool, explain: bool = False
+) -> Any:
     """Return `model`'s outputs for all rows of `x`; see `Model.predict`."""
     x = map_leaves(np.asarray, x)
     rows = _rows_of(x, model.name)
@@ -76,13 +78,22 @@ def predict(model: Model, x: Any, batch_size: int | None, progress: bool) -> Any
     starts = range(0, rows, batch_size)
     threads = min(threads, len(starts))
     if len(starts) <= 1:
+        if explain:
+            print("one batch: nothing is shared")
         advance = _progress(progress, rows)
         outputs = model(x)
         advance(rows)
         return outputs
 
+    beginning, shared, said = _shared(model, x, threads)
+    if explain:
+        print(said)
+
     def run(start: int) -> Any:
-        return model(map_leaves(lambda leaf: leaf[start : start + batch_size], x))
+        batch = slice(start, start + batch_size)
+        if shared is not None:
+            return model._call_above(beginning, shared[batch])
+        return model(map_leaves(lambda leaf: leaf[batch], x))
 
     advance = _progress(progress, rows)
     # The first batch may import a BLAS, whose threads are then known.
@@ -94,6 +105,28 @@ def predict(model: Model, x: Any, batch_size: int | None, progress: bool) -> Any
                 target[start : start + batch_size] = part
             advance(min(batch_size, rows - start))
     return outputs
+
+
+def _shared(model: Model, x: Any, threads: int) -> tuple[Any, Any, str]:
+    """Return layers whose steps rows share, their outputs, and what is shared or why nothing is."""
+    if not model.share_prefixes:
+        return None, None, "nothing is shared: share_prefixes is False"
+    beginning = model._shared_beginning(x)
+    if beginning is None:
+        why = "no embedding under recurrent layers of which the last returns its last output"
+        return None, None, f"nothing is shared: {why}"
+
+    def each(calls: list[Callable[[], None]]) -> None:
+        for _ in _in_order(lambda i: calls[i](), None, range(-1, len(calls)), threads):
+            pass
+
+    outputs, nodes, steps = _sharing.run(beginning, x, each)
+    said = f"{nodes:,} of {steps:,} steps are different"
+    return (
+        beginning,
+        outputs,
+        f"nothing is shared: {said}" if outputs is None else f"shared: {said}",
+    )
 
 
 def _in_order(run: Callable[[int], Any], first: Any, starts: range, threads: int) -> Iterator[Any]:

@@ -15,6 +15,9 @@ from rnn_core._layers.embedding import Embedding
 from rnn_core._model import Model, check_names, named_input
 from rnn_core._nest import is_shape
 from rnn_core._registry import config_of, known_objects, layer_from_config
+from rnn_core._sharing import beginning_of
+from rnn_core._states import Together
+from rnn_core._typing import Array
 
 
 class Sequential(Model):
@@ -119,11 +122,25 @@ class Sequential(Model):
         return shape if None in declared[-1:] else declared
 
     def _run(self, inputs: Any, mask: Any, training: bool | None) -> tuple[Any, Any]:
-        if not self.built:
-            self._ensure_built(self._static_shape(inputs.shape), for_call=self._input is None)
+        self._build_for(inputs)
         for step in self._steps if self.fold_embeddings else self._chain:
             inputs, mask = step._call_with_mask(inputs, mask, training)
         return inputs, mask
+
+    def _build_for(self, inputs: Array) -> None:
+        if not self.built:
+            self._ensure_built(self._static_shape(inputs.shape), for_call=self._input is None)
+
+    def _shared_beginning(self, inputs: Array) -> Any:
+        self._build_for(inputs)
+        return beginning_of(self._steps) if self.fold_embeddings else None
+
+    def _call_above(self, beginning: Any, outputs: Any) -> Any:
+        mask = None
+        with Together():
+            for step in self._steps[beginning.count :]:
+                outputs, mask = step._call_with_mask(outputs, mask, None)
+        return outputs
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         for layer in self._chain:

@@ -1,0 +1,159 @@
+"""Steps that sequences of ids share in predict: the same bits as without."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+import rnn_core as rc
+from rnn_core import _sharing
+
+IDS = 6
+
+
+def chain(*layers, mask_zero=False):
+    model = rc.Sequential([rc.Input((None,)), rc.Embedding(IDS, 5, mask_zero=mask_zero), *layers])
+    rng = np.random.default_rng(1)
+    model.set_weights([rng.standard_normal(w.shape) for w in model.get_weights()])
+    return model
+
+
+CHAINS = {
+    "lstm": lambda: [rc.LSTM(7)],
+    "gru": lambda: [rc.GRU(20), rc.Dense(3, "softmax")],
+    "gru, reset before": lambda: [rc.GRU(7, reset_after=False)],
+    "simple rnn": lambda: [rc.SimpleRNN(9, "relu")],
+    "backwards": lambda: [rc.LSTM(7, go_backwards=True), rc.Dense(2)],
+    "stacked": lambda: [
+        rc.LSTM(7, return_sequences=True),
+        rc.Dropout(0.5),
+        rc.GRU(33, return_sequences=True),
+        rc.SimpleRNN(4),
+        rc.Dense(2),
+    ],
+    "dropout below": lambda: [rc.SpatialDropout1D(0.5), rc.GRU(7)],
+    "bidirectional": lambda: [rc.Bidirectional(rc.LSTM(7)), rc.Dense(2)],
+    "bidirectional sum": lambda: [rc.Bidirectional(rc.GRU(7), merge_mode="sum")],
+}
+SHARED = pytest.mark.parametrize("name", CHAINS)
+
+
+def both_ways(model, ids, batch_size=16, capsys=None):
+    """Return predictions with and without sharing, and what `explain` prints of the first."""
+    assert model.share_prefixes
+    shared = model.predict(ids, batch_size=batch_size, explain=True)
+    model.share_prefixes = False
+    return shared, model.predict(ids, batch_size=batch_size)
+
+
+@pytest.fixture(autouse=True)
+def small_windows(monkeypatch):
+    monkeypatch.setattr(_sharing, "WINDOW_ROWS", 32)
+
+
+@pytest.mark.parametrize("mask_zero", [False, True])
+@SHARED
+def test_the_same_bits(name, mask_zero, capsys, rng):
+    model = chain(*CHAINS[name](), mask_zero=mask_zero)
+    ids = rng.integers(0, IDS, (150, 4))
+    ids = np.hstack([np.zeros((150, 3), int), ids])  # padding on the left
+    ids[::7, 4:] = 0  # and on the right
+    shared, alone = both_ways(model, ids)
+    np.testing.assert_array_equal(shared, alone)
+    said = capsys.readouterr().out
+    assert said.startswith("shared: ")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    arrays(np.int64, st.tuples(st.integers(17, 60), st.integers(1, 9)), elements=st.integers(0, 2))
+)
+def test_any_rows(ids):
+    for mask_zero in (False, True):
+        model = chain(rc.LSTM(3), mask_zero=mask_zero)
+        shared, alone = both_ways(model, ids)
+        np.testing.assert_array_equal(shared, alone)
+
+
+@SHARED
+def test_embeddings_that_are_not_folded(name, monkeypatch, rng):
+    monkeypatch.setattr("rnn_core._folding.TABLE_BYTES", 0)
+    model = chain(*CHAINS[name](), mask_zero=True)
+    shared, alone = both_ways(model, rng.integers(0, IDS, (150, 5)))
+    np.testing.assert_array_equal(shared, alone)
+
+
+def test_how_many_steps_are_different(capsys):
+    model = chain(rc.LSTM(3))
+    ids = np.array([[1, 2, 3], [1, 2, 4], [1, 2, 3], [2, 2, 3]] * 10)
+    model.predict(ids, batch_size=16, explain=True)
+    assert capsys.readouterr().out == "shared: 7 of 120 steps are different\n"
+
+
+def test_rows_with_nothing_in_common(capsys):
+    model = rc.Sequential([rc.Input((None,)), rc.Embedding(1000, 2), rc.LSTM(3)])
+    ids = np.arange(1000).reshape(500, 2) * [1, 0] + [0, 5]
+    model.predict(ids, batch_size=64, explain=True)
+    assert capsys.readouterr().out == "nothing is shared: 1,000 of 1,000 steps are different\n"
+
+
+def test_ids_of_many_bits(rng):
+    """Rows of several words to sort by, of one id each."""
+    vocabulary = 1 << 17
+    model = rc.Sequential([rc.Input((None,)), rc.Embedding(vocabulary, 1), rc.SimpleRNN(2)])
+    ids = rng.integers(0, vocabulary, (40, 9))[rng.integers(0, 40, 300)]
+    ids[:, 8] = rng.integers(0, vocabulary, 300)
+    shared, alone = both_ways(model, ids)
+    np.testing.assert_array_equal(shared, alone)
+
+
+def test_every_number_of_threads(rng):
+    model = chain(rc.LSTM(7), rc.Dense(2))
+    ids = rng.integers(0, IDS, (300, 5))
+    results = []
+    for threads in (1, 2, 3):
+        rc.set_num_threads(threads)
+        results.append(model.predict(ids, batch_size=32))
+    rc.set_num_threads(None)
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[0], results[2])
+
+
+UNSHARED = {
+    "sequences": lambda: [rc.LSTM(3, return_sequences=True)],
+    "states": lambda: [rc.LSTM(3, return_state=True)],
+    "float64": lambda: [rc.LSTM(3, dtype="float64")],
+    "blas": lambda: [rc.LSTM(3, backend="blas")],
+    "softmax": lambda: [rc.LSTM(3, "softmax")],
+    "convolution": lambda: [rc.Conv1D(3, 2), rc.LSTM(3)],
+    "no merging": lambda: [rc.Bidirectional(rc.LSTM(3, return_sequences=True))],
+    "turned above": lambda: [
+        rc.LSTM(3, return_sequences=True),
+        rc.LSTM(3, go_backwards=True),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", UNSHARED)
+def test_what_is_not_shared(name, capsys, rng):
+    layers = UNSHARED[name]()
+    if name == "states":
+        x = rc.Input((None,))
+        model = rc.Model(x, layers[0](rc.Embedding(IDS, 5)(x)))
+    else:
+        model = chain(*layers)
+    ids = rng.integers(0, IDS, (60, 5))
+    shared, alone = both_ways(model, ids)
+    for first, second in zip(shared, alone, strict=True):
+        np.testing.assert_array_equal(first, second)
+    assert capsys.readouterr().out.startswith("nothing is shared")
+
+
+@pytest.mark.parametrize("wrong", [-1, IDS])
+def test_ids_outside_the_table(wrong, rng):
+    model = chain(rc.LSTM(3))
+    ids = rng.integers(0, IDS, (60, 5))
+    ids[41, 2] = wrong
+    with pytest.raises(ValueError, match=r"id at \(41, 2\)"):
+        model.predict(ids, batch_size=16)
