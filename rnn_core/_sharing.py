@@ -49,7 +49,7 @@ class Beginning:
     def walks(self, x: Any) -> list[Walk]:
         """Return one walk for each direction over ids ``(rows, timesteps)``.
 
-        None if sharing would not be exact: on another backend, or for ids that are an error.
+        None of them if sharing would not be exact: on another backend, or for ids that are an error.
         """
         ids = self.embedding._cast(np.asarray(x))
         if ids.ndim != 2 or ids.size == 0 or ids.min() < 0 or ids.max() >= self.embedding.input_dim:
@@ -59,14 +59,18 @@ class Beginning:
         stacks = [[layer, *self.upper] for layer in directions]
         if any(_plan_of(layer).backend != "packed" for stack in stacks for layer in stack):
             return []
-        tables = self.folded._current_table() if self.folded else [None, None] if both else None
-        mask = self.embedding.compute_mask(ids)
+        mask, embeddings = self.embedding.compute_mask(ids), self.embedding.embeddings
         return [
-            Walk(
-                _in_order(ids, mask, stack[0].go_backwards), stack, self.embedding.embeddings, table
-            )
-            for stack, table in zip(stacks, tables if both else [tables], strict=True)
+            Walk(_in_order(ids, mask, stack[0].go_backwards), stack, embeddings, table)
+            for stack, table in zip(stacks, self._tables(len(stacks)), strict=True)
         ]
+
+    def _tables(self, directions: int) -> list[Array | None]:
+        """Return what stands for the lowest layer's input projection, in each direction."""
+        if self.folded is None:
+            return [None] * directions
+        table = self.folded._current_table()
+        return [table] if directions == 1 else table
 
     def merged(self, outputs: list[Array]) -> Array:
         """Return the layers' outputs from those of the walks."""
@@ -88,7 +92,7 @@ def beginning_of(steps: Sequence[Any]) -> Beginning | None:
         return None
     stack: list[Any] = []
     for count, step in enumerate(steps if folded else steps[1:], start=1 if folded else 2):
-        layer = step.layer if step is folded else step
+        layer = folded.layer if folded and step is folded else step
         if type(layer) in TRAINING_ONLY:
             continue
         if not stack and type(layer) is Bidirectional:
