@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rnn_core._onnx import recurrent
+from rnn_core._onnx import recurrent, window
 from rnn_core._onnx.folding import bound_of
 from rnn_core._onnx.graph import Graph, Node, needs_of
 from rnn_core._onnx.operators import bind, check
@@ -23,11 +23,12 @@ _FAILURES = (ValueError, TypeError, IndexError, KeyError, ArithmeticError, Attri
 
 @dataclass
 class Setting:
-    """What all graphs of a model have in common: the opset, bytes to spend, prepared weights."""
+    """What all graphs of a model have in common: the opset, bytes to spend, weights made ready."""
 
     opset: int
     budget: Any
     prepared: dict[Any, Any] = field(default_factory=dict)
+    kernels: dict[int, Array] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -98,6 +99,8 @@ class Plan:
     def _step(self, node: Node, setting: Setting) -> Step:
         check(node)
         constants = [self._known.get(name) if name else None for name in node.inputs]
+        if node.op == "Conv" and len(constants) > 1 and constants[1] is not None:
+            constants[1] = self._arranged(constants[1], setting)
         named = [(n, x) for n, x in enumerate(node.inputs) if x and constants[n] is None]
         attributes, captured = dict(node.attributes), None
         for key, graph in node.graphs().items():
@@ -112,6 +115,14 @@ class Plan:
         }
         function = bind(node, attributes, **given)
         return Step(node, function, constants, named, captured)
+
+    def _arranged(self, kernel: Array, setting: Setting) -> Array:
+        """Return a constant kernel laid out for `window.conv`, once for all that use it."""
+        if id(kernel) not in setting.kernels:
+            fits = kernel.ndim > 2 and kernel.nbytes <= setting.budget.left
+            setting.budget.left -= kernel.nbytes if fits else 0
+            setting.kernels[id(kernel)] = window.arranged(kernel) if fits else kernel
+        return setting.kernels[id(kernel)]
 
     def _prepared(self, node: Node, setting: Setting) -> Any:
         """Return layers made of a recurrent node's weights, if these are constants."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -204,10 +204,19 @@ def pad(
     widths = [[max(a, 0), max(b, 0)] for a, b in widths]
     if mode == "constant":
         constant = value if fill is None else fill.reshape(-1)[0]
-        return np.pad(x, widths, constant_values=constant)
+        return surrounded(x, widths, constant)
     if mode not in ("edge", "reflect", "wrap"):
         raise ValueError(f"mode is {mode!r}, expected constant, edge, reflect or wrap")
     return np.pad(x, widths, mode=mode)  # type: ignore[call-overload,no-any-return]
+
+
+def surrounded(x: Array, widths: Sequence[Sequence[int]], value: Any) -> Array:
+    """Return `x` with so many values before and after it on each axis: `np.pad`, but quickly."""
+    shape = [n + before + after for n, (before, after) in zip(x.shape, widths, strict=True)]
+    full = np.full(shape, value, x.dtype)
+    inside = [slice(b, b + n) for n, (b, _) in zip(x.shape, widths, strict=True)]
+    full[tuple(inside)] = x
+    return full
 
 
 def constant_of_shape(shape: Array, /, *, value: Array | None = None) -> Array:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnn_core._convolution import convolve, per_axis
+from rnn_core._onnx.shape import surrounded
 from rnn_core._typing import Array
 
 Ints = list[int]
@@ -64,7 +65,16 @@ def _padded(x: Array, before: Sequence[int], after: Sequence[int], fill: Any) ->
     if not any(before) and not any(after):
         return x
     widths = [(0, 0)] * (x.ndim - len(before)) + list(zip(before, after, strict=True))
-    return np.pad(x, widths, constant_values=fill)
+    return surrounded(x, widths, fill)
+
+
+def arranged(kernel: Array) -> Array:
+    """Return a kernel as `conv` takes it, laid out in memory as it needs it."""
+    return np.moveaxis(np.ascontiguousarray(_filters_last(kernel)), (-2, -1), (1, 0))
+
+
+def _filters_last(kernel: Array) -> Array:
+    return np.moveaxis(kernel, (1, 0), (-2, -1))
 
 
 def conv(
@@ -89,8 +99,7 @@ def conv(
         raise ValueError(f"kernel_shape is {kernel_shape} for a kernel {kernel.shape}")
     at = _windows(x.shape[2:], kernel.shape[2:], strides, dilations, pads, auto_pad)
     x = np.moveaxis(_padded(x, at.before, at.after, 0), 1, -1)
-    weights = np.moveaxis(kernel, (1, 0), (-2, -1))
-    y = convolve(x, weights, at.strides, "valid", at.dilations, group)
+    y = convolve(x, _filters_last(kernel), at.strides, "valid", at.dilations, group)
     return np.moveaxis(y if bias is None else y + bias, -1, 1)
 
 
