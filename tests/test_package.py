@@ -121,6 +121,14 @@ def test_public_docstrings(name, value):
         assert re.search(r"``\([^`]*,[^`]*\)``", text), f"{name}: no shape"
 
 
+def test_the_c_library_is_compiled_as_the_extension_is():
+    flags = [
+        re.findall(r"-m[a-z0-9]+", (ROOT / path).read_text())
+        for path in ("setup.py", "pyx/kernels/Makefile")
+    ]
+    assert flags[0] == flags[1] != []
+
+
 def test_a_c_program_compiles_against_the_header(tmp_path):
     source = tmp_path / "use.c"
     source.write_text(
