@@ -160,6 +160,80 @@ def depthwise(
     return y.reshape(*y.shape[:-2], channels * multiplier)
 
 
+def transposed_space(
+    space: Sequence[int | None],
+    kernel_size: Sequence[int],
+    strides: Sequence[int],
+    padding: str,
+    dilation_rate: Sequence[int],
+    output_padding: Sequence[int] | None,
+) -> tuple[int | None, ...]:
+    """Return the lengths of a transposed convolution's axes, as Keras counts them.
+
+    Without an output padding they are the longest that the inputs could come from.
+
+    >>> transposed_space((4, None), (3, 3), (2, 2), "valid", (1, 1), None)
+    (9, None)
+    """
+    lengths: list[int | None] = []
+    for axis, n in enumerate(space):
+        stride, reach = strides[axis], (kernel_size[axis] - 1) * dilation_rate[axis] + 1
+        window = reach if padding == "valid" else reach % 2
+        longest = max(reach, stride) if padding == "valid" else stride
+        window = longest if output_padding is None else window + output_padding[axis]
+        lengths.append(None if n is None else max(0, (n - 1) * stride + window))
+    return tuple(lengths)
+
+
+def convolve_transposed(
+    x: Array,
+    kernel: Array,
+    space: Sequence[int],
+    strides: Sequence[int],
+    padding: str,
+    dilation_rate: Sequence[int],
+) -> Array:
+    """Return what each W.x adds to its window; the transpose of `convolve`.
+
+    Args:
+        x: ``(batch, *windows, channels)``, any number of axes in the middle.
+        kernel: ``(*window, filters, channels)``.
+        space: lengths of the outputs' axes.
+        strides, padding, dilation_rate: as for `convolve`, from `space` to the windows.
+
+    Returns ``(batch, *space, filters)``.
+
+    Raises:
+        ValueError: `x` has other axes or channels than the kernel.
+
+    >>> x = np.arange(3.0).reshape(1, 3, 1)
+    >>> convolve_transposed(x, np.ones((3, 1, 1)), (6,), (2,), "same", (1,))[0, :, 0]
+    array([0., 0., 1., 1., 3., 2.])
+    """
+    *window, filters, channels = kernel.shape
+    if x.ndim != kernel.ndim or x.shape[-1] != channels:
+        raise ValueError(
+            f"inputs have shape {x.shape}, expected {kernel.ndim} axes, "
+            f"{channels} channels on the last, for a kernel {kernel.shape}"
+        )
+    reached = [
+        (n - 1) * s + (k - 1) * d + 1 if n else 0
+        for n, k, s, d in zip(x.shape[1:-1], window, strides, dilation_rate, strict=True)
+    ]
+    beyond = [max(n - out, 0) for n, out in zip(reached, space, strict=True)]
+    before = [n // 2 if padding == "same" else 0 for n in beyond]
+    lengths = [max(n, b + out) for n, b, out in zip(reached, before, space, strict=True)]
+    y = np.zeros((len(x), *lengths, filters), np.result_type(x, kernel))
+    for place in np.ndindex(*window):
+        of_place = [
+            slice(k * d, k * d + n * s, s)
+            for k, n, s, d in zip(place, x.shape[1:-1], strides, dilation_rate, strict=True)
+        ]
+        y[(slice(None), *of_place)] += x @ kernel[place].T
+    kept = [slice(b, b + out) for b, out in zip(before, space, strict=True)]
+    return y[(slice(None), *kept)]
+
+
 def pad_space(
     x: Array,
     space: Sequence[int],

@@ -73,8 +73,10 @@ from rnn_core._layers.reshape import (
     UpSampling1D,
     ZeroPadding1D,
 )
+from rnn_core._layers.resizing import Cropping2D, UpSampling2D, ZeroPadding2D
 from rnn_core._layers.scaling import GroupNormalization, Normalization, Rescaling, UnitNormalization
 from rnn_core._layers.time_distributed import TimeDistributed
+from rnn_core._layers.transposed import Conv1DTranspose, Conv2DTranspose
 from rnn_core._protocol import AbstractRNNCell
 from rnn_core._rnn import RNN
 from rnn_core._rnn_layers import GRU, LSTM, CuDNNGRU, CuDNNLSTM, SimpleRNN
@@ -99,12 +101,15 @@ __all__ = [
     "Bidirectional",
     "Concatenate",
     "Conv1D",
+    "Conv1DTranspose",
     "Conv2D",
+    "Conv2DTranspose",
     "ConvLSTM1D",
     "ConvLSTM2D",
     "ConvLSTM3D",
     "ConvLSTMCell",
     "Cropping1D",
+    "Cropping2D",
     "CuDNNGRU",
     "CuDNNLSTM",
     "Dense",
@@ -155,5 +160,7 @@ __all__ = [
     "TimeDistributed",
     "UnitNormalization",
     "UpSampling1D",
+    "UpSampling2D",
     "ZeroPadding1D",
+    "ZeroPadding2D",
 ]

@@ -83,6 +83,11 @@ _RENAMED_IN = {
 # What says nothing today; Embedding's dropout was one of its own.
 _DROPPED = ("input_dtype", "consume_less", "forget_bias_init")
 _DROPPED_IN = {"Embedding": ("dropout",), "BatchNormalization": ("mode",)}
+# The sides of a padding that is a dict.
+_KERAS1_SIDES = {
+    "ZeroPadding1D": ("left_pad", "right_pad"),
+    "ZeroPadding2D": ("top_pad", "bottom_pad", "left_pad", "right_pad"),
+}
 _KERAS1_DATA_FORMATS = {"th": "channels_first", "tf": "channels_last"}
 
 _INTEGERS = ("int", "uint", "bool", "string")
@@ -151,12 +156,23 @@ def _from_keras1(class_name: str, inner: dict[str, Any]) -> tuple[str, dict[str,
         inner["kernel_size"] = (inner.pop("nb_row"), inner.pop("nb_col"))
     if "dim_ordering" in inner:
         inner["data_format"] = _KERAS1_DATA_FORMATS.get(inner.pop("dim_ordering"))
+    if today in _KERAS1_SIDES:
+        inner["padding"] = _padding_of_keras1(today, inner.get("padding", 1))
     if today != "Embedding":
         # The shape of a first layer's inputs, which batch_input_shape says as well.
         for key in ("input_dim", "input_length"):
             if inner.get(key) is None or "batch_input_shape" in inner:
                 inner.pop(key, None)
     return class_name, inner
+
+
+def _padding_of_keras1(class_name: str, padding: Any) -> Any:
+    """Return a padding of ``{side: number}`` or of all four sides as today's layers take it."""
+    if isinstance(padding, dict):
+        padding = [padding.get(side, 0) for side in _KERAS1_SIDES[class_name]]
+    if isinstance(padding, list) and len(padding) == 4:
+        return [padding[:2], padding[2:]]
+    return padding
 
 
 def _merge_of_keras1(inner: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -178,6 +194,12 @@ def _from_keras2(
     class_name = _CLASSES.get(class_name, class_name)
     if class_name == "TimeDistributed":
         inner["keras_version"] = 2
+    early = source.is_before(2, 4) and not source.is_tensorflows
+    if early and class_name == "UpSampling2D" and inner.get("interpolation") == "bilinear":
+        raise ValueError(
+            f"layer {inner.get('name')!r} interpolates as Keras before 2.4 did, from corners: "
+            "expected 'nearest', or a file of a newer Keras"
+        )
     if class_name in _GRU:
         inner.setdefault("reset_after", False)
     if class_name in _SIGMOID_SINCE and source.is_before(*_SIGMOID_SINCE[class_name]):

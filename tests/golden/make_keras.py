@@ -15,6 +15,7 @@ from pathlib import Path
 
 import keras as keras3
 import numpy as np
+import tensorflow as tf
 import tf_keras as keras2
 
 HERE = Path(__file__).parent / "keras"
@@ -22,6 +23,8 @@ ACTIVATIONS = (
     "tanh sigmoid hard_sigmoid relu linear elu selu softplus softsign exponential gelu "
     "swish softmax"
 )
+# Models of many layers, of which one form is enough.
+ONE_FORM = {"images": (".keras",), "channels_first": (".h5",)}
 
 
 def embedded(k):
@@ -154,6 +157,48 @@ def conv_lstm(k):
     return k.Model(x, L.GRU(3)(y))
 
 
+def _images(k, data_format):
+    L = k.layers
+    first = data_format == "channels_first"
+    form, axis = {"data_format": data_format}, 1 if first else -1
+    x = k.Input((2, 6, 5) if first else (6, 5, 2))
+    y = L.ZeroPadding2D(((1, 0), (2, 1)), **form)(x)
+    y = L.Conv2D(3, (3, 2), padding="same", activation="relu", **form)(y)
+    y = L.BatchNormalization(axis=axis)(y)
+    pooled = L.MaxPooling2D((2, 3), strides=2, padding="same", **form)(y)
+    # XLA, which answers, takes a wrong pixel if the size is no power of two.
+    up = L.UpSampling2D((2, 4), interpolation="bilinear", **form)(pooled)
+    wide = L.Conv2DTranspose(2, (3, 2), strides=(2, 3), padding="same", **form)(pooled)
+    outputs = [
+        L.UpSampling2D((3, 2), **form)(pooled),
+        L.Cropping2D(((1, 2), (0, 3)), **form)(up),
+        wide,
+        L.Conv2DTranspose(3, (2, 3), strides=(3, 2), activation="tanh", **form)(pooled),
+        L.Conv2DTranspose(2, 3, strides=2, padding="same", output_padding=(1, 0), **form)(pooled),
+        L.Conv2DTranspose(2, 3, strides=3, output_padding=(2, 1), use_bias=False, **form)(pooled),
+        L.Conv2DTranspose(2, (3, 2), padding="same", dilation_rate=2, **form)(y),
+        L.Conv2DTranspose(2, 2, dilation_rate=(2, 2), **form)(y),
+        L.AveragePooling2D(2, **form)(y),
+        L.GlobalAveragePooling2D(**form)(y),
+        L.GlobalMaxPooling2D(keepdims=True, **form)(y),
+    ]
+    steps = L.Permute((2, 1, 3))(pooled) if first else pooled
+    steps = L.Reshape((4, -1))(steps)
+    outputs.append(L.GRU(3)(steps))
+    outputs.append(L.Conv1DTranspose(3, 5, strides=2, padding="same")(steps))
+    outputs.append(L.Conv1DTranspose(2, 2, strides=3)(steps))
+    outputs.append(L.Dense(2)(L.Flatten(**form)(wide)))
+    return k.Model(x, outputs)
+
+
+def images(k):
+    return _images(k, "channels_last")
+
+
+def channels_first(k):
+    return _images(k, "channels_first")
+
+
 def inputs(name, rng):
     if name == "embedded":
         return [rng.integers(0, 30, (6, 9)) * (rng.random((6, 9)) > 0.3)]
@@ -169,12 +214,15 @@ def inputs(name, rng):
         return [ids, x]
     shape = {
         "activations": (4, 3),
+        "channels_first": (2, 6, 5),
         "conv_lstm": (4, 6, 5, 2),
         "convolved": (24, 3),
+        "images": (6, 5, 2),
         "nested": (5, 3),
         "stacked": (6, 3),
     }
-    return [rng.standard_normal((6, *shape[name]))]
+    batch = 6 if name not in ONE_FORM else 2
+    return [rng.standard_normal((batch, *shape[name]))]
 
 
 MODELS = (
@@ -187,6 +235,8 @@ MODELS = (
     stacked,
     activations,
     conv_lstm,
+    images,
+    channels_first,
 )
 
 
@@ -204,11 +254,15 @@ def main(*names):
             x = [
                 a.astype(np.int32 if a.dtype.kind == "i" else np.float32) for a in inputs(name, rng)
             ]
-            y = model.predict(x if len(x) > 1 else x[0], verbose=0)
+            if name in ONE_FORM:
+                # TensorFlow's own kernels for CPUs lack channels first, and dilated transposes.
+                y = [a.numpy() for a in tf.function(model, jit_compile=True)(x[0])]
+            else:
+                y = model.predict(x if len(x) > 1 else x[0], verbose=0)
             y = y if isinstance(y, (list, tuple)) else [y]
             stem = HERE / f"{name}_{version}"
-            model.save(f"{stem}.h5")
-            model.save(f"{stem}.keras")
+            for ending in ONE_FORM.get(name, (".h5", ".keras")):
+                model.save(f"{stem}{ending}")
             arrays = {f"in_{i}": a for i, a in enumerate(x)} | {
                 f"out_{i}": a for i, a in enumerate(y)
             }
