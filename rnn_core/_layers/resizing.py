@@ -11,12 +11,16 @@ from rnn_core._layers.pooling_2d import _Images
 from rnn_core._typing import Array
 
 
+def _pair(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+
+
 def _sides(value: Any, name: str) -> tuple[tuple[int, int], tuple[int, int]]:
     """Return ``((top, bottom), (left, right))`` for that, a number for both axes, or one each."""
-    axes = (value, value) if np.ndim(value) == 0 else tuple(value)
-    pairs = [(axis, axis) if np.ndim(axis) == 0 else tuple(axis) for axis in axes]
+    pairs = [_pair(axis) for axis in _pair(value)]
     numbers = [n for pair in pairs for n in pair]
-    if [*map(len, pairs)] != [2, 2] or any(int(n) != n or n < 0 for n in numbers):
+    whole = all(isinstance(n, (int, np.integer)) and n >= 0 for n in numbers)
+    if [*map(len, pairs)] != [2, 2] or not whole:
         raise ValueError(
             f"{name} is {value!r}, expected ((top, bottom), (left, right)), "
             "(rows, columns) or one number, none negative"

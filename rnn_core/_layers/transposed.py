@@ -51,8 +51,7 @@ class _ConvTranspose(_Convolution):
             return None
         numbers = (value,) * self.rank if np.ndim(value) == 0 else tuple(value)
         fitting = len(numbers) == self.rank and all(
-            int(n) == n and 0 <= n < stride
-            for n, stride in zip(numbers, self.strides, strict=True)
+            int(n) == n and 0 <= n < stride for n, stride in zip(numbers, self.strides, strict=True)
         )
         if not fitting:
             raise ValueError(

@@ -168,8 +168,9 @@ def _from_keras1(class_name: str, inner: dict[str, Any]) -> tuple[str, dict[str,
 
 def _padding_of_keras1(class_name: str, padding: Any) -> Any:
     """Return a padding of ``{side: number}`` or of all four sides as today's layers take it."""
-    if isinstance(padding, dict):
-        padding = [padding.get(side, 0) for side in _KERAS1_SIDES[class_name]]
+    sides = _KERAS1_SIDES[class_name]
+    if isinstance(padding, dict) and padding.keys() <= {*sides}:
+        padding = [padding.get(side, 0) for side in sides]
     if isinstance(padding, list) and len(padding) == 4:
         return [padding[:2], padding[2:]]
     return padding
