@@ -218,8 +218,8 @@ def _of_convolution(
         return taken
     kernel, expected = taken[0], owner._own_weights[0].value.shape
     if source.is_before(2) and kernel.ndim == 4:
-        of_theano = len(expected) == 4 and owner.data_format == "channels_first"
-        if of_theano or kernel.shape[2:] != expected[-2:]:
+        filters_first = len(expected) == 4 and owner.data_format == "channels_first"
+        if filters_first or kernel.shape[2:] != expected[-2:]:
             kernel = kernel.transpose(2, 3, 1, 0)
         kernel = kernel[:, 0] if len(expected) == 3 and kernel.shape[1] == 1 else kernel
     return [kernel, *taken[1:]]

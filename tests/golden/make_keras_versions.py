@@ -128,6 +128,28 @@ def convolved(v):
     ), values(12, 3)
 
 
+def keras1_images(v):
+    """Images with the channels first, kernels as Theano has them, and paddings of all forms."""
+    if v.at_least(2):
+        return None
+    L = v.layers
+    v.keras.backend.set_image_dim_ordering("tf")  # for layers whose configs do not say
+    x = v.input((3, 8, 7))
+    first = {"dim_ordering": "th"}
+    y = L.Convolution2D(3, 3, 3, border_mode="same", activation="relu", **first)(x)
+    y = L.BatchNormalization(axis=1)(y)
+    y = L.Convolution2D(3, 3, 3, subsample=(2, 1), **first)(y)
+    y = L.AveragePooling2D((2, 2), strides=(1, 2), **first)(L.MaxPooling2D((1, 2), **first)(y))
+    z = L.Permute((2, 3, 1))(x)
+    z = L.ZeroPadding2D({"top_pad": 1, "left_pad": 2})(L.ZeroPadding2D((0, 1, 2, 0))(z))
+    z = L.UpSampling2D((1, 2))(L.ZeroPadding2D((1, 2))(z))
+    z = L.Cropping2D(((1, 0), (2, 3)), dim_ordering="tf")(z)
+    z = L.Convolution2D(2, 3, 2, subsample=(2, 3), dim_ordering="tf")(z)
+    steps = L.ZeroPadding1D({"right_pad": 2})(L.Reshape((-1, 3))(y))
+    outputs = [y, z, L.LSTM(2)(L.TimeDistributed(L.Flatten())(z)), L.GRU(2)(steps)]
+    return v.model(x, [*outputs, L.GlobalAveragePooling2D(**first)(y)]), values(3, 8, 7)
+
+
 def keras1_graph(v):
     """Merges by mode, a layer called twice, a model within, Masking, two inputs and outputs."""
     if v.at_least(2):
@@ -402,6 +424,7 @@ def layered(v):
 MODELS = (
     embedded,
     convolved,
+    keras1_images,
     keras1_graph,
     graph,
     celled,
