@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rnn_core._onnx.quantization import QuantizedKernel
 from rnn_core._typing import Array
 
 # f(x, alpha, beta), the default alpha and beta (None if it has no such argument), and what
@@ -69,19 +70,24 @@ def activation_of(name: str, alphas: Iterator[float], betas: Iterator[float]) ->
 class Settings:
     """A cell: its weights as ONNX has them, and its options.
 
-    W is ``(gates units, features)``, R ``(gates units, units)``, the bias ``(2 gates units,)``,
-    the peepholes ``(3 units,)`` for i, o, f.
+    The kernel is ``(features, gates units)``, the recurrent kernel ``(units, gates units)``, the
+    bias ``(2 gates units,)``, the peepholes ``(3 units,)`` for i, o, f.
     """
 
     op: str
-    w: Array
-    r: Array
+    kernel: Array | QuantizedKernel
+    recurrent_kernel: Any
     bias: Array
     peepholes: Array | None
     activations: list[Activation]
     clip: float | None
     input_forget: bool
     linear_before_reset: bool
+
+    @property
+    def recurrent_bias(self) -> Array:
+        """The half of the bias that goes with the recurrent kernel."""
+        return self.bias[len(self.bias) // 2 :]
 
     def clipped(self, x: Array) -> Array:
         """Return what goes into an activation."""
@@ -101,27 +107,43 @@ def run_cell(
     Args:
         cell: what to run.
         x: ``(batch, timesteps, features)``.
-        mask: ``(batch, timesteps)``; a False step gives zeros and keeps the states.
+        mask: ``(batch, timesteps)``, True up to each row's length; a False step gives zeros and
+            keeps the states.
         states: the first ones, ``(batch, units)``.
         out: ``(batch, timesteps, units)``, or None.
-        reverse: whether to begin with the last step.
+        reverse: whether to begin with the last step of each row.
     """
-    step = _STEPS[cell.op]
-    inputs = x @ cell.w.T + cell.bias[: len(cell.w)]
-    for t in range(x.shape[1])[:: -1 if reverse else 1]:
-        new = step(cell, inputs[:, t], states)
-        valid = np.True_ if mask is None else mask[:, t, None]
+    lengths = np.full(len(x), x.shape[1]) if mask is None else mask.sum(axis=1)
+    longest = lengths.max(initial=0)
+    y = None if out is None else np.zeros_like(out)
+    x = _reversed(x, lengths) if reverse else x
+    # Steps after all ends are left out: they would widen the range of what is quantized.
+    inputs = x[:, :longest] @ cell.kernel + cell.bias[: len(cell.bias) // 2]
+    for t in range(longest):
+        # ONNX Runtime takes an ended row's output, zeros, into the range of the next step.
+        h = states[0] if y is None or not t else y[:, t - 1]
+        new = _STEPS[cell.op](cell, inputs[:, t], [h, *states[1:]])
+        valid = (t < lengths)[:, None]
         states = [np.where(valid, n, old) for n, old in zip(new, states, strict=True)]
-        if out is not None:
-            out[:, t] = np.where(valid, new[0], 0)
+        if y is not None:
+            y[:, t] = np.where(valid, new[0], 0)
+    if out is not None and y is not None:
+        out[...] = _reversed(y, lengths) if reverse else y
     return states
+
+
+def _reversed(x: Array, lengths: Array) -> Array:
+    """Return x ``(batch, timesteps, ...)`` with each row backwards up to its length."""
+    t = np.arange(x.shape[1])
+    order = np.where(t < lengths[:, None], lengths[:, None] - 1 - t, t)
+    return np.take_along_axis(x, order[:, :, None], axis=1)
 
 
 def _rnn_step(cell: Settings, x: Array, states: list[Array]) -> list[Array]:
     """Return h = f(x.W + b + h.R + c), x.W + b being given."""
     (h,) = states
     (f,) = cell.activations
-    return [f(cell.clipped(x + h @ cell.r.T + cell.bias[len(cell.w) :]))]
+    return [f(cell.clipped(x + h @ cell.recurrent_kernel + cell.recurrent_bias))]
 
 
 def _gru_step(cell: Settings, x: Array, states: list[Array]) -> list[Array]:
@@ -129,13 +151,13 @@ def _gru_step(cell: Settings, x: Array, states: list[Array]) -> list[Array]:
     (h,) = states
     f, g = cell.activations
     n = h.shape[1]
-    bias = cell.bias[3 * n :]
-    gates = f(cell.clipped(x[:, : 2 * n] + h @ cell.r[: 2 * n].T + bias[: 2 * n]))
+    bias = cell.recurrent_bias
+    gates = f(cell.clipped(x[:, : 2 * n] + h @ cell.recurrent_kernel[:, : 2 * n] + bias[: 2 * n]))
     z, r = gates[:, :n], gates[:, n:]
     if cell.linear_before_reset:
-        candidate = r * (h @ cell.r[2 * n :].T + bias[2 * n :])
+        candidate = r * (h @ cell.recurrent_kernel[:, 2 * n :] + bias[2 * n :])
     else:
-        candidate = (r * h) @ cell.r[2 * n :].T + bias[2 * n :]
+        candidate = (r * h) @ cell.recurrent_kernel[:, 2 * n :] + bias[2 * n :]
     return [(1 - z) * g(cell.clipped(x[:, 2 * n :] + candidate)) + z * h]
 
 
@@ -143,7 +165,8 @@ def _lstm_step(cell: Settings, x: Array, states: list[Array]) -> list[Array]:
     """Return h = o activation(c) and c = f c + i g; gates i o f c, of which all but c may peep."""
     h, c = states
     f, g, activation = cell.activations
-    i, o, forget, candidate = np.split(x + h @ cell.r.T + cell.bias[len(cell.w) :], 4, axis=1)
+    sums = x + h @ cell.recurrent_kernel + cell.recurrent_bias
+    i, o, forget, candidate = np.split(sums, 4, axis=1)
     peep_i = peep_o = peep_f = np.zeros((), x.dtype)
     if cell.peepholes is not None:
         peep_i, peep_o, peep_f = np.split(cell.peepholes, 3)

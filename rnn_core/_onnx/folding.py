@@ -81,6 +81,8 @@ _BOUNDS: dict[str, Bound] = {
         [
             "Cast",
             "CastLike",
+            "DequantizeLinear",
+            "QuantizeLinear",
             "ReduceMax",
             "ReduceMean",
             "ReduceMin",
@@ -100,10 +102,10 @@ _BOUNDS: dict[str, Bound] = {
 
 def bound_of(node: Node, inputs: Sequence[Array | None]) -> int:
     """Return the bytes that computing a node takes at most; very many if that is not known."""
-    if node.op not in _BOUNDS:
+    if node.kind not in _BOUNDS:
         return _UNKNOWN
     try:
         given = [x for x in inputs if x is not None]
-        return _BOUNDS[node.op](*given, **node.attributes)
+        return _BOUNDS[node.kind](*given, **node.attributes)
     except (ValueError, TypeError, IndexError, ArithmeticError):
         return _UNKNOWN

@@ -10,6 +10,8 @@ import numpy as np
 
 from rnn_core._typing import Array
 
+# The names of ONNX's own domain.
+DOMAINS = ("", "ai.onnx")
 # Graphs within graphs; the file's reader goes less deep.
 _DEPTH = 50
 
@@ -37,6 +39,11 @@ class Node:
     def graphs(self) -> dict[str, Graph]:
         """Return the attributes that are graphs."""
         return {key: x for key, x in self.attributes.items() if isinstance(x, Graph)}
+
+    @property
+    def kind(self) -> str:
+        """The operator, after its domain if that is not ONNX's own."""
+        return self.op if self.domain in DOMAINS else f"{self.domain}.{self.op}"
 
     def describe(self) -> str:
         """Return the operator and the node's name, or what it computes if it has none."""

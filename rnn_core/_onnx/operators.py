@@ -13,8 +13,10 @@ from rnn_core._onnx import (
     control,
     elementwise,
     indexing,
+    microsoft,
     normalization,
     product,
+    quantization,
     recurrent,
     reduction,
     shape,
@@ -31,9 +33,10 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     **window.OPERATORS,
     **normalization.OPERATORS,
     **recurrent.OPERATORS,
+    **quantization.OPERATORS,
+    **microsoft.OPERATORS,
     **control.OPERATORS,
 }
-DOMAINS = ("", "ai.onnx")
 # Operators whose earlier form, before this opset, is not there.
 _SINCE = {"Scan": 9}
 # Attributes that say nothing about the result.
@@ -85,10 +88,9 @@ def check_known(graph: Graph, opset: int) -> None:
     """Raise ValueError that lists all operators which there are no functions for, with nodes."""
     unknown: dict[str, list[str]] = {}
     for path, node in graph.walk():
-        foreign, early = node.domain not in DOMAINS, opset < _SINCE.get(node.op, 0)
-        if foreign or early or node.op not in OPERATORS:
-            op = f"{node.domain}.{node.op}" if foreign else node.op
-            op = f"{op} of opset {opset}" if early else op
+        early = opset < _SINCE.get(node.kind, 0)
+        if early or node.kind not in OPERATORS:
+            op = f"{node.kind} of opset {opset}" if early else node.kind
             name = node.name or ", ".join(filter(None, node.outputs))
             unknown.setdefault(op, []).append(f"{path}{name}")
     if unknown:
@@ -98,7 +100,7 @@ def check_known(graph: Graph, opset: int) -> None:
 
 def check(node: Node) -> None:
     """Raise ValueError if a node has other inputs or attributes than its operator takes."""
-    schema, given = schema_of(node.op), len(node.inputs)
+    schema, given = schema_of(node.kind), len(node.inputs)
     present = [bool(name) for name in node.inputs]
     if not all([*present, *[False] * schema.least][: schema.least]):
         raise ValueError(f"{node.describe()} needs its first {schema.least} inputs")
@@ -121,6 +123,6 @@ def check(node: Node) -> None:
 
 def bind(node: Node, attributes: dict[str, Any], **given: Any) -> Callable[..., Any]:
     """Return a checked node's function with its attributes, and of `given` what it asks for."""
-    wanted = {key: value for key, value in given.items() if key in schema_of(node.op).given}
+    wanted = {key: value for key, value in given.items() if key in schema_of(node.kind).given}
     kept = {key: value for key, value in attributes.items() if key not in _IGNORED}
-    return partial(OPERATORS[node.op], **kept, **wanted)
+    return partial(OPERATORS[node.kind], **kept, **wanted)

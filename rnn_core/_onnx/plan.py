@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from rnn_core._onnx import recurrent, window
+from rnn_core._onnx.direction import prepare
 from rnn_core._onnx.folding import bound_of
 from rnn_core._onnx.graph import Graph, Node, needs_of
 from rnn_core._onnx.operators import bind, check
@@ -126,16 +127,14 @@ class Plan:
 
     def _prepared(self, node: Node, setting: Setting) -> Any:
         """Return layers made of a recurrent node's weights, if these are constants."""
-        places = [place for place in recurrent.WEIGHTS if place < len(node.inputs)]
+        places = [n for n in recurrent.WEIGHTS.get(node.kind, ()) if n < len(node.inputs)]
         names = [node.inputs[place] for place in places]
-        if node.op not in recurrent.OPERATORS or any(
-            name and self._known.get(name) is None for name in names
-        ):
+        if not places or any(name and self._known.get(name) is None for name in names):
             return None
         weights = [self._known.get(name) for name in names]
-        key = (node.op, bool(node.outputs[0]), *map(id, weights), repr(node.attributes))
+        key = (node.kind, bool(node.outputs[0]), *map(id, weights), repr(node.attributes))
         if key not in setting.prepared:
-            setting.prepared[key] = recurrent.prepare(node, weights, setting.budget)
+            setting.prepared[key] = prepare(node, weights, setting.budget)
         return setting.prepared[key]
 
     def _fold(self, step: Step, setting: Setting) -> bool:

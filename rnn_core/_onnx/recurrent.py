@@ -2,199 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from rnn_core import _engine
-from rnn_core._onnx.cells import Activation, Settings, activation_of, run_cell
-from rnn_core._onnx.graph import Node
-from rnn_core._rnn import RNN
-from rnn_core._rnn_layers import GRU, LSTM, SimpleRNN
+from rnn_core._onnx.cells import run_cell
+from rnn_core._onnx.direction import QUANTIZED_LSTM, Direction, directions_of
 from rnn_core._typing import Array
 
 Floats = list[float]
 Strings = list[str]
 
-# Which inputs are weights: W, R, B, P.
-WEIGHTS = (1, 2, 3, 7)
-_DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
-_DEFAULTS = {
-    "LSTM": ["Sigmoid", "Tanh", "Tanh"],
-    "GRU": ["Sigmoid", "Tanh"],
-    "RNN": ["Tanh"],
+_WRBP = (1, 2, 3, 7)
+# Which inputs are weights: W, R, B, P, and if W and R are quantized, their scales and zeros.
+WEIGHTS = {
+    **dict.fromkeys(["GRU", "LSTM", "RNN"], _WRBP),
+    QUANTIZED_LSTM: (*_WRBP, 8, 9, 10, 11),
 }
-# ONNX's gates in the order of rnn_core's: i o f c to i f g o; z r h are the same.
-_GATES = {"LSTM": [0, 2, 3, 1], "GRU": [0, 1, 2], "RNN": [0]}
-_LAYERS: dict[str, type[RNN]] = {"LSTM": LSTM, "GRU": GRU, "RNN": SimpleRNN}
-# A layer keeps its weights and, in whole panels of this many units, the packed ones.
-_PANEL = 16
-
-
-@dataclass(frozen=True)
-class Direction:
-    """One direction's weights, ready: a layer, or what `run_cell` takes."""
-
-    reverse: bool
-    units: int
-    features: int
-    dtype: Any
-    layer: RNN | None
-    settings: Settings | None
-
-
-def prepare(node: Node, weights: Sequence[Array | None], budget: Any) -> list[Direction] | None:
-    """Return a node's directions, or None if the memory for them is to be taken by the call.
-
-    Args:
-        node: whose attributes are checked.
-        weights: constants W, R, B, P; None for those left out.
-        budget: the bytes that may be taken.
-
-    Raises:
-        ValueError: weights or activations that do not fit the node.
-    """
-    w, r, b, p = (*weights, None, None)[:4]
-    if w is None or r is None or w.ndim != 3 or r.ndim != 3:
-        raise ValueError(f"{node.describe()} has no weights of three axes")
-    directions, rows, features = w.shape
-    gates = len(_GATES[node.op])
-    units = -(-rows // gates // _PANEL) * _PANEL
-    size = 3 * w.itemsize * directions * gates * units * (features + units)
-    if size > budget.left:
-        return None
-    budget.left -= size
-    try:
-        attributes = {**node.attributes, "sequences": bool(node.outputs[0])}
-        return _directions(node.op, w, r, b, p, attributes)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{node.describe()}: {error}") from error
-
-
-def _directions(
-    op: str,
-    w: Array,
-    r: Array,
-    b: Array | None,
-    p: Array | None,
-    attributes: dict[str, Any],
-) -> list[Direction]:
-    name = attributes.get("direction", "forward")
-    if name not in _DIRECTIONS:
-        raise ValueError(f"direction is {name!r}, expected one of {', '.join(_DIRECTIONS)}")
-    turns = _DIRECTIONS[name]
-    if r.ndim != 3:
-        raise ValueError(f"R has shape {r.shape}, expected three axes")
-    units, gates = r.shape[-1], len(_GATES[op])
-    expected = {
-        "W": (w, (len(turns), gates * units, w.shape[-1])),
-        "R": (r, (len(turns), gates * units, units)),
-        "B": (b, (len(turns), 2 * gates * units)),
-        "P": (p, (len(turns), 3 * units)),
-    }
-    for key, (given, shape) in expected.items():
-        if given is not None and (given.shape != shape or given.dtype.kind != "f"):
-            raise ValueError(f"{key} is {given.dtype} {given.shape}, expected {shape}")
-    if attributes.get("hidden_size", units) != units:
-        raise ValueError(f"hidden_size is {attributes['hidden_size']}, R is for {units} units")
-    if not units:
-        raise ValueError("there are no units")
-    names = attributes.get("activations") or _DEFAULTS[op] * len(turns)
-    each = len(_DEFAULTS[op])
-    if len(names) != each * len(turns):
-        raise ValueError(f"activations are {names}, expected {each} for each direction")
-    # Only functions that have such an argument take the next of these.
-    alphas = iter(attributes.get("activation_alpha") or ())
-    betas = iter(attributes.get("activation_beta") or ())
-    activations = [activation_of(name, alphas, betas) for name in names]
-    made = []
-    for place, reverse in enumerate(turns):
-        mine = activations[each * place : each * (place + 1)]
-        parts = [None if x is None else x[place] for x in (w, r, b, p)]
-        made.append(_direction(op, reverse, mine, parts, attributes))
-    return made
-
-
-def _direction(
-    op: str,
-    reverse: bool,
-    activations: list[Activation],
-    parts: list[Any],
-    attributes: dict[str, Any],
-) -> Direction:
-    w, r, b, p = parts
-    units, features = r.shape[-1], w.shape[-1]
-    # Gates i and f bound together, clipped sums, peepholes: what layers do not have.
-    special = [attributes.get("clip"), attributes.get("input_forget"), p is not None]
-    after = bool(attributes.get("linear_before_reset"))
-    own_names = [activation.layer_name for activation in activations]
-    same = op != "LSTM" or activations[1:2] == activations[2:3]
-    layer = settings = None
-    if features and same and all(own_names) and not any(special):
-        layer = _layer(op, reverse, own_names, w, r, b, after, attributes["sequences"])
-    else:
-        bias = np.zeros(2 * len(w), w.dtype) if b is None else b
-        clip, coupled = attributes.get("clip"), bool(attributes.get("input_forget"))
-        settings = Settings(op, w, r, bias, p, activations, clip, coupled, after)
-    return Direction(reverse, units, features, w.dtype, layer, settings)
-
-
-def _layer(
-    op: str,
-    reverse: bool,
-    activations: list[Any],
-    w: Array,
-    r: Array,
-    b: Array | None,
-    after: bool,
-    sequences: bool,
-) -> RNN:
-    """Return a built layer with weights in rnn_core's order."""
-    order, units = _GATES[op], r.shape[-1]
-
-    def reordered(x: Array) -> Array:
-        return np.concatenate([x[gate * units : (gate + 1) * units] for gate in order]).T
-
-    weights = [reordered(w), reordered(r)]
-    if b is not None:
-        halves = [reordered(half) for half in np.split(b, 2)]
-        separate = op == "GRU" and after
-        weights.append(np.stack(halves) if separate else halves[0] + halves[1])
-    names = activations[:1] if op == "RNN" else [activations[1], activations[0]]
-    options: dict[str, Any] = {
-        "use_bias": b is not None,
-        "kernel_initializer": "zeros",
-        "recurrent_initializer": "zeros",
-        "return_sequences": sequences,
-        "return_state": True,
-        "go_backwards": reverse,
-        "zero_output_for_mask": True,
-        "dtype": w.dtype.name,
-        "name": op.lower(),
-        **({"reset_after": after} if op == "GRU" else {}),
-    }
-    layer = _LAYERS[op](units, *names, **options)
-    layer.build((None, None, w.shape[-1]))
-    layer.set_weights(weights)
-    return layer
-
-
-# Calls
 
 
 def _run(
     op: str,
     x: Array,
-    weights: tuple[Array, Array, Array | None, Array | None],
+    weights: tuple[Array | None, ...],
     lengths: Array | None,
     first: list[Array | None],
     prepared: list[Direction] | None,
     attributes: dict[str, Any],
 ) -> tuple[Array | None, ...]:
     """Return Y, None if it is not wanted, and the last states, in the operator's layout."""
-    directions = prepared or _directions(op, *weights, attributes)
+    directions = prepared or directions_of(op, weights, attributes)
     batch_major = bool(attributes["layout"])
     if x.ndim != 3 or x.dtype != directions[0].dtype or x.shape[2] != directions[0].features:
         one = directions[0]
@@ -370,4 +209,45 @@ def _shared(
     return {"direction": direction, **{k: v for k, v in given.items() if v is not None}}
 
 
-OPERATORS: dict[str, Callable[..., Any]] = {"GRU": gru, "LSTM": lstm, "RNN": rnn}
+def dynamic_quantize_lstm(
+    x: Array,
+    w: Array,
+    r: Array,
+    b: Array | None = None,
+    lengths: Array | None = None,
+    h: Array | None = None,
+    c: Array | None = None,
+    p: Array | None = None,
+    w_scale: Array | None = None,
+    w_zero: Array | None = None,
+    r_scale: Array | None = None,
+    r_zero: Array | None = None,
+    /,
+    *,
+    hidden_size: int | None = None,
+    direction: str = "forward",
+    activations: Strings | None = None,
+    activation_alpha: Floats | None = None,
+    activation_beta: Floats | None = None,
+    clip: float | None = None,
+    input_forget: int = 0,
+    prepared: Any,
+    sequences: bool,
+) -> tuple[Array | None, ...]:
+    """Return Y, Y_h, Y_c of `lstm` with W and R quantized, and x and each h as they come."""
+    attributes = {
+        **_shared(hidden_size, direction, activations, activation_alpha, activation_beta, clip),
+        "input_forget": input_forget,
+        "layout": 0,
+        "sequences": sequences,
+    }
+    weights = (w, r, b, p, w_scale, w_zero, r_scale, r_zero)
+    return _run(QUANTIZED_LSTM, x, weights, lengths, [h, c], prepared, attributes)
+
+
+OPERATORS: dict[str, Callable[..., Any]] = {
+    "GRU": gru,
+    "LSTM": lstm,
+    "RNN": rnn,
+    QUANTIZED_LSTM: dynamic_quantize_lstm,
+}

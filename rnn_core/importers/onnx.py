@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from rnn_core._onnx.graph import Graph, Node, Value
+from rnn_core._onnx.graph import DOMAINS, Graph, Node, Value
 from rnn_core._onnx.model import OnnxModel
-from rnn_core._onnx.operators import DOMAINS
 from rnn_core._onnx.shape import DTYPES
 from rnn_core._typing import Array
 from rnn_core.formats import onnx
