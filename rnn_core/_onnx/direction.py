@@ -76,7 +76,7 @@ def _room(w: Array, r: Array, op: str) -> int:
     directions, rows, features = w.shape
     gates = len(_GATES[op])
     units = -(-rows // gates // _PANEL) * _PANEL
-    return 3 * int(w.itemsize) * directions * gates * units * (features + units)
+    return 3 * w.itemsize * directions * gates * units * (features + units)
 
 
 def directions_of(
