@@ -71,12 +71,13 @@ def prepare(node: Node, weights: Sequence[Array | None], budget: Any) -> list[Di
 
 def _room(w: Array, r: Array, op: str) -> int:
     """Return the bytes that weights made ready take at most."""
-    if w.dtype.kind != "f":
+    if op not in _GATES:
         return _WIDEST * (w.size + r.size)
     directions, rows, features = w.shape
     gates = len(_GATES[op])
     units = -(-rows // gates // _PANEL) * _PANEL
-    return 3 * w.itemsize * directions * gates * units * (features + units)
+    size: int = w.itemsize * directions * gates * units * (features + units)
+    return 3 * size
 
 
 def directions_of(
@@ -152,6 +153,9 @@ def _direction(
         layer = _layer(op, reverse, own_names, w, r, b, after, attributes["sequences"])
     else:
         bias = np.zeros(2 * len(w), dtype) if b is None else b
+        if kernels:
+            # ONNX Runtime adds it last; another order would round some of h to other steps.
+            bias = np.concatenate([np.zeros(len(w), dtype), bias[: len(w)] + bias[len(w) :]])
         clip, coupled = attributes.get("clip"), bool(attributes.get("input_forget"))
         kernel, recurrent_kernel = kernels or (w.T, r.T)
         settings = Settings(
@@ -169,13 +173,13 @@ def _quantized(w: Array, r: Array, scales: list[Array | None], place: int) -> li
             units)``.
         place: of the direction.
     """
-    names = ("W_scale", "W_zero_point", "R_scale", "R_zero_point")
+    names = {"W_scale": "f", "W_zero_point": "iu", "R_scale": "f", "R_zero_point": "iu"}
     known = []
-    for name, given in zip(names, scales, strict=True):
+    for (name, kinds), given in zip(names.items(), scales, strict=True):
         shapes = w.shape[:1], w.shape[:2]
-        if given is None or given.shape not in shapes:
-            shape = None if given is None else given.shape
-            raise ValueError(f"{name} has shape {shape}, expected {shapes[0]} or {shapes[1]}")
+        if given is None or given.shape not in shapes or given.dtype.kind not in kinds:
+            found = None if given is None else f"{given.dtype} {given.shape}"
+            raise ValueError(f"{name} is {found}, expected {shapes[0]} or {shapes[1]}")
         known.append(given[place])
     return [
         QuantizedKernel.of(w[place].T, *known[:2]),

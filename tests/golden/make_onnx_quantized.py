@@ -3,7 +3,8 @@
 The first holds models of one node with inputs and ONNX Runtime's outputs, as operators.npz does;
 the others are tiny LSTMs that onnxruntime.quantization made smaller. One thread, as others divide
 the batch and quantize each part by itself; and x64quantprecision, as products of int8 weights
-saturate without it on processors that lack VNNI. In an environment of ``onnx==1.23.* onnxruntime==1.31.*``:
+saturate without it on processors that lack VNNI. In an environment of ``onnx==1.23.*
+onnxruntime==1.31.*``:
 
     python tests/golden/make_onnx_quantized.py
 """
