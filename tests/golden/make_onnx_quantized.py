@@ -229,7 +229,7 @@ def store_models():
         path = HERE / f"quantized_lstm_{name}.onnx"
         quantize_dynamic(model, path, per_channel=columns, weight_type=kind)
         (y,) = answer(onnx.load(path), {"x": x})
-        np.savez_compressed(path.with_suffix(".npz"), x=x, out=y)
+        np.savez_compressed(path.with_suffix(".npz"), in_x=x, out_0=y)
 
 
 if __name__ == "__main__":
