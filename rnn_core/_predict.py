@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -100,7 +101,8 @@ def predict(
     first = run(0)
     with _threads.one_blas_thread():
         outputs = map_leaves(lambda y: np.empty((rows, *y.shape[1:]), y.dtype), first)
-        for start, batch in zip(starts, _in_order(run, first, starts, threads), strict=True):
+        batches = itertools.chain([first], _in_order(run, starts[1:], threads))
+        for start, batch in zip(starts, batches, strict=True):
             for target, part in zip(flatten(outputs), flatten(batch), strict=True):
                 target[start : start + batch_size] = part
             advance(min(batch_size, rows - start))
@@ -117,35 +119,31 @@ def _shared(model: Model, x: Any, threads: int) -> tuple[Any, Any, str]:
         return None, None, f"nothing is shared: {why}"
 
     def each(calls: list[Callable[[], None]]) -> None:
-        for _ in _in_order(lambda i: calls[i](), None, range(-1, len(calls)), threads):
+        for _ in _in_order(lambda call: call(), calls, threads):
             pass
 
     outputs, nodes, steps = _sharing.run(beginning, x, each)
-    said = f"{nodes:,} of {steps:,} steps are different"
-    return (
-        beginning,
-        outputs,
-        f"nothing is shared: {said}" if outputs is None else f"shared: {said}",
-    )
+    what = "nothing is shared" if outputs is None else "shared"
+    return beginning, outputs, f"{what}: {nodes:,} of {steps:,} steps are different"
 
 
-def _in_order(run: Callable[[int], Any], first: Any, starts: range, threads: int) -> Iterator[Any]:
-    """Yield the batches' outputs in order, with few under way at once."""
-    yield first
+def _in_order(run: Callable[[Any], Any], items: Sequence[Any], threads: int) -> Iterator[Any]:
+    """Yield what `run` returns for each item, in order, with few under way at once."""
     if threads == 1:
-        yield from (run(start) for start in starts[1:])
+        yield from map(run, items)
         return
     # Its import costs milliseconds, which a single row need not pay.
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(threads, initializer=_engine.stay_alone) as pool:
         ahead = 2 * threads
-        futures = [pool.submit(run, start) for start in starts[1 : 1 + ahead]]
+        futures = [pool.submit(run, item) for item in items[:ahead]]
         try:
-            for start in [*starts[1 + ahead :], *[None] * len(futures)]:
+            for item in items[ahead:]:
                 yield futures.pop(0).result()
-                if start is not None:
-                    futures.append(pool.submit(run, start))
+                futures.append(pool.submit(run, item))
+            while futures:
+                yield futures.pop(0).result()
         finally:
             for future in futures:
                 future.cancel()

@@ -49,7 +49,7 @@ class Beginning:
     def walks(self, x: Any) -> list[Walk]:
         """Return one walk for each direction over ids ``(rows, timesteps)``.
 
-        None of them if sharing would not be exact: on another backend, or for ids that are wrong.
+        There are none if sharing would not be exact: on another backend, or for ids that are wrong.
         """
         ids = self.embedding._cast(np.asarray(x))
         if ids.ndim != 2 or ids.size == 0 or ids.min() < 0 or ids.max() >= self.embedding.input_dim:
