@@ -11,7 +11,8 @@ from setuptools import Extension, setup
 KERNELS = "pyx/kernels"
 HEADERS = sorted(glob.glob(f"{KERNELS}/*.h"))
 # What is the same on every ISA.
-COMMON = [f"{KERNELS}/{name}.c" for name in ("dispatch", "pack", "batch", "sequence", "threads")]
+NAMES = ("dispatch", "pack", "batch", "sequence", "nodes", "threads")
+COMMON = [f"{KERNELS}/{name}.c" for name in NAMES]
 # What dispatch.c probes for: the parts of the psABI levels that the kernels use.
 V3 = ["-mavx2", "-mfma"]
 V4 = [*V3, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"]

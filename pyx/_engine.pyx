@@ -19,6 +19,7 @@ from libc.string cimport memcpy
 
 from _blas cimport Blas
 from _kernels cimport (
+    RNN_BLOCK_ROWS,
     RNN_FLOAT32,
     RNN_FLOAT64,
     RNN_GRU_AFTER,
@@ -38,6 +39,7 @@ from _kernels cimport (
     rnn_kernels_at,
     rnn_kernels_best,
     rnn_kernels_find,
+    rnn_nodes,
     rnn_pack,
     rnn_packed,
     rnn_packed_bytes,
@@ -46,6 +48,7 @@ from _kernels cimport (
     rnn_run,
     rnn_stay_alone,
     rnn_step,
+    rnn_step_nodes,
     rnn_weights,
 )
 
@@ -186,5 +189,6 @@ cdef int connect_blas() except -1:
 
 include "_loop.pxi"
 include "_plan.pxi"
+include "_nodes.pxi"
 include "_quick.pxi"
 include "_rows.pxi"

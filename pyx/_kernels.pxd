@@ -68,7 +68,11 @@ cdef extern from "kernels/packed.h" nogil:
         RNN_GRU_AFTER
         RNN_GRU_BEFORE
 
+    enum:
+        RNN_BLOCK_ROWS
+
     ctypedef struct rnn_packed:
+        ptrdiff_t row_size
         ptrdiff_t z_size
 
     ctypedef struct rnn_weights:
@@ -94,6 +98,22 @@ cdef extern from "kernels/sequence.h" nogil:
     void rnn_project(
         const rnn_packed *layer, const float *x, ptrdiff_t x_row, ptrdiff_t rows, float *z
     )
+
+cdef extern from "kernels/nodes.h" nogil:
+    ctypedef struct rnn_nodes:
+        ptrdiff_t count
+        const float *inputs
+        ptrdiff_t input_size
+        int projected
+        const ptrdiff_t *input
+        const ptrdiff_t *parent
+        const float *parent_h
+        const float *parent_c
+        float *h
+        float *c
+        float *scratch
+
+    void rnn_step_nodes(const rnn_packed *layer, const rnn_nodes *nodes)
 
 cdef extern from "kernels/threads.h" nogil:
     void rnn_stay_alone()

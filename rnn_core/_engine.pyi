@@ -57,3 +57,13 @@ class Plan:
         initial: tuple[Array, ...] | None = None,
     ) -> Job: ...
     def project(self, x: Array) -> Array: ...
+
+def step_nodes(
+    plan: Plan,
+    inputs: Array,
+    which: Array | None,
+    parents: Array,
+    before: tuple[Array, ...],
+    projected: bool = False,
+) -> tuple[Array, ...]: ...
+def first_states(plan: Plan) -> tuple[Array, ...]: ...

@@ -15,17 +15,19 @@ from typing import Any
 
 import numpy as np
 
+from rnn_core import _engine
 from rnn_core._bidirectional import MERGE, Bidirectional
 from rnn_core._folding import FOLDED, TRAINING_ONLY, FoldedEmbedding
 from rnn_core._layers.embedding import Embedding
-from rnn_core._nest import flatten
 from rnn_core._typing import Array
 
 # Sorted sequences that are walked together: their states are alive at once.
-WINDOW_ROWS = 16384
+WINDOW_ROWS = 4096
 # Sharing has to spare this part of the steps to be worth the sorting and the copies of states.
 WORTHWHILE = 0.15
 _END = -1
+
+States = tuple[Array, ...]  # of one layer
 
 
 @dataclass
@@ -181,29 +183,25 @@ class Walk:
         own = self.own[window].copy()
         own[0] = 0
         self.output[order[lengths == 0]] = 0
-        states: list[list[Array]] = []
+        states = [_engine.first_states(_plan_of(layer)) for layer in self.layers]
         node_of = np.zeros(len(ids), np.intp)
         for level in range(int(lengths.max())):
             begins = (own <= level) & (lengths > level)
             states = self._step(ids[begins, level], states, node_of[begins])
             node_of = begins.cumsum() - 1
             ends = lengths == level + 1
-            self.output[order[ends]] = states[-1][0][node_of[ends]]
+            self.output[order[ends]] = states[-1][0][node_of[ends], : self.output.shape[1]]
 
-    def _step(self, ids: Array, states: list[list[Array]], parents: Array) -> list[list[Array]]:
+    def _step(self, ids: Array, states: list[States], parents: Array) -> list[States]:
         """Return each layer's states after one id more than their parents' have had."""
         following = []
-        table = self.table
-        x = ids[:, None] if table is not None else self.embeddings[ids][:, None]
-        for floor, layer in enumerate(self.layers):
-            shape = (len(ids), layer.cell.units)
-            if states:
-                mine = [state[parents] for state in states[floor]]
-            else:
-                mine = [np.zeros(shape, layer.dtype) for _ in flatten(layer.cell.state_size)]
-            _plan_of(layer).run(x, tuple(mine), np.empty(shape, layer.dtype), table=table)
-            following.append(mine)
-            x, table = mine[0][:, None], None
+        projected = self.table is not None
+        inputs: Array = self.table if projected else self.embeddings
+        which: Array | None = ids
+        for layer, before in zip(self.layers, states, strict=True):
+            after = _engine.step_nodes(_plan_of(layer), inputs, which, parents, before, projected)
+            following.append(after)
+            inputs, which, projected = after[0], None, False
         return following
 
 

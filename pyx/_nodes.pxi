@@ -1,0 +1,91 @@
+# One step of many sequences, each from states that others may share; part of _engine.pyx.
+
+
+def step_nodes(
+    Plan plan not None, cnp.ndarray inputs not None, cnp.ndarray which,
+    cnp.ndarray parents not None, tuple before not None, bint projected=False,
+):
+    """Return the states of nodes after a step from those of their parents.
+
+    Args:
+        plan: on the packed backend.
+        inputs: ``(any, features or more)``, contiguous rows: x; or what `Plan.project` made.
+        which: a node's row of `inputs`, integers ``(nodes,)``; None if node i has row i.
+        parents: a node's row of the states before, integers ``(nodes,)``.
+        before: `first_states`, or what a call returned.
+        projected: whether `inputs` stand for the input projection.
+
+    Returns as many arrays as the cell has states, ``(nodes, units)`` and padding.
+
+    Raises:
+        ValueError: a row out of range, arrays of other shapes or types.
+        TypeError: rows that are no integers.
+    """
+    cdef rnn_nodes n
+    cdef cnp.ndarray state
+    if plan.packed == NULL:
+        raise ValueError(f"the plan is on the {plan.backend} backend, expected packed")
+    cdef Py_ssize_t size = plan.packed.row_size
+    cdef Py_ssize_t least = plan.packed.z_size if projected else plan.w.features
+    if inputs.ndim != 2 or inputs.shape[1] < least or inputs.dtype != np.float32 or not (
+        cnp.PyArray_IS_C_CONTIGUOUS(inputs)
+    ):
+        raise ValueError(f"inputs are {inputs.dtype} {np.shape(inputs)}, "
+                         f"expected contiguous float32 (any, {least})")
+    n.count = parents.shape[0]
+    n.inputs = <const float *> cnp.PyArray_DATA(inputs)
+    n.input_size, n.projected = inputs.shape[1], projected
+    if which is not None:
+        which = which.astype(np.intp, "C", "safe", copy=False)
+    n.input = NULL if which is None else rows_of(which, n.count, inputs.shape[0])
+    if which is None and inputs.shape[0] < n.count:
+        raise ValueError(f"{inputs.shape[0]} inputs, expected {n.count}")
+    cdef int expected = 2 if plan.w.cell == RNN_LSTM else 1
+    if len(before) != expected:
+        raise ValueError(f"{len(before)} states, expected {expected}")
+    for state in before:
+        plan._check("state", state, (before[0].shape[0], size))
+        if not cnp.PyArray_IS_C_CONTIGUOUS(state):
+            raise ValueError("states are strided, expected C-contiguous ones")
+    parents = parents.astype(np.intp, "C", "safe", copy=False)
+    n.parent = rows_of(parents, n.count, before[0].shape[0])
+    n.parent_h = <const float *> cnp.PyArray_DATA(before[0])
+    n.parent_c = <const float *> cnp.PyArray_DATA(before[expected - 1])
+    states = tuple(state_rows(n.count, size) for _ in before)
+    n.h = <float *> cnp.PyArray_DATA(states[0])
+    n.c = <float *> cnp.PyArray_DATA(states[expected - 1])
+    scratch = state_rows(2 * RNN_BLOCK_ROWS if plan.w.cell == RNN_GRU_BEFORE else 0, size)
+    n.scratch = <float *> cnp.PyArray_DATA(scratch)
+    with nogil:
+        rnn_step_nodes(plan.packed, &n)
+    return states
+
+
+def first_states(Plan plan not None):
+    """Return the states that a sequence begins with, for `step_nodes`: one row of zeros."""
+    states = tuple(
+        state_rows(1, plan.packed.row_size) for _ in range(2 if plan.w.cell == RNN_LSTM else 1)
+    )
+    for state in states:
+        state.fill(0)
+    return states
+
+
+cdef cnp.ndarray state_rows(Py_ssize_t rows, Py_ssize_t size):
+    """Return an array ``(rows, size)`` that begins on a cache line."""
+    cdef cnp.ndarray room = np.empty(rows * size + CACHE_LINE // 4, np.float32)
+    cdef Py_ssize_t offset = -<uintptr_t> cnp.PyArray_DATA(room) % CACHE_LINE // 4
+    return (<object> room)[offset:offset + rows * size].reshape(rows, size)
+
+
+cdef const ptrdiff_t *rows_of(cnp.ndarray rows, Py_ssize_t count, Py_ssize_t limit) except? NULL:
+    """Return the row numbers, each checked to be below `limit`."""
+    if rows.ndim != 1 or rows.shape[0] != count:
+        raise ValueError(f"row numbers are {np.shape(rows)}, expected ({count},)")
+    cdef const ptrdiff_t *row = <const ptrdiff_t *> cnp.PyArray_DATA(rows)
+    cdef Py_ssize_t i, wrong = 0
+    for i in range(count):
+        wrong += row[i] < 0 or row[i] >= limit
+    if wrong:
+        raise ValueError(f"{wrong} row numbers are out of range, expected 0 to {limit - 1}")
+    return row

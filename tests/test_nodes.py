@@ -1,0 +1,77 @@
+"""One step of many sequences from states that they share, against the oracle and whole batches."""
+
+import numpy as np
+import oracle
+import pytest
+from test_engine import CELLS, make_plan
+
+from rnn_core import _engine
+
+UNITS = [1, 7, 8, 17, 64]
+
+
+def walked(plan, inputs, which, parents, projected=False):
+    """Return the states after the steps of `which` and `parents`, one after the other."""
+    states = _engine.first_states(plan)
+    for rows, before in zip(which, parents, strict=True):
+        states = _engine.step_nodes(plan, inputs, rows, before, states, projected)
+    return states
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("units", UNITS)
+@pytest.mark.parametrize("projected", [False, True])
+def test_sequences_of_a_trie(cell, units, projected, isa, rng):
+    plan, weights = make_plan(cell, oracle.random_weights(rng, cell, 3, units), "float32")
+    vectors = rng.standard_normal((9, 3)).astype("f")
+    ids = rng.integers(0, 9, (200, 3))  # more than the rows of a block
+    parents = [np.zeros(5, int), rng.integers(0, 5, 97), rng.integers(0, 97, 200)]
+    which = [ids[: len(rows), level] for level, rows in enumerate(parents)]
+    paths = np.stack([which[0][parents[1][parents[2]]], which[1][parents[2]], which[2]], axis=1)
+    states = walked(
+        plan, plan.project(vectors) if projected else vectors, which, parents, projected
+    )
+    _, exact = oracle.run(cell, weights, vectors[paths])
+    alone = tuple(np.zeros((200, units), "f") for _ in exact)
+    plan.run(vectors[paths], alone, np.empty((200, units), "f"))
+    for state, theirs, mine in zip(states, exact, alone, strict=True):
+        np.testing.assert_allclose(state[:, :units], theirs, rtol=0, atol=2e-6)
+        np.testing.assert_array_equal(state[:, :units], mine)
+
+
+def test_a_layer_above_reads_the_states_of_the_one_below(rng):
+    below, _ = make_plan("lstm", oracle.random_weights(rng, "lstm", 3, 7), "float32")
+    above, _ = make_plan("gru_after", oracle.random_weights(rng, "gru_after", 7, 5), "float32")
+    x = rng.standard_normal((4, 3)).astype("f")
+    parents = np.zeros(4, int)
+    lower = _engine.step_nodes(below, x, None, parents, _engine.first_states(below))
+    upper = _engine.step_nodes(above, lower[0], None, parents, _engine.first_states(above))
+    alone = (np.zeros((4, 5), "f"),)
+    above.run(np.ascontiguousarray(lower[0][:, None, :7]), alone, np.empty((4, 5), "f"))
+    np.testing.assert_array_equal(upper[0][:, :5], alone[0])
+
+
+def test_what_does_not_fit(rng):
+    plan, _ = make_plan("lstm", oracle.random_weights(rng, "lstm", 3, 6), "float32")
+    blas, _ = make_plan("lstm", oracle.random_weights(rng, "lstm", 3, 6), "float64")
+    x, rows, states = np.zeros((4, 3), "f"), np.arange(4), _engine.first_states(plan)
+    parents = np.zeros(4, int)
+    bad = [
+        (blas, x, rows, parents, states),
+        (plan, x.astype("d"), rows, parents, states),
+        (plan, x[:, :2], rows, parents, states),
+        (plan, x, rows + 1, parents, states),
+        (plan, x, -rows, parents, states),
+        (plan, x, rows[:3], parents, states),
+        (plan, x[:3], None, parents, states),
+        (plan, x, rows, parents + 1, states),
+        (plan, x, rows, parents, states[:1]),
+        (plan, x, rows, parents, (states[0], states[1][:0])),
+        (plan, x, rows, parents, (states[0][:, :2], states[1])),
+        (plan, x, rows, parents, states, True),
+    ]
+    for arguments in bad:
+        with pytest.raises(ValueError, match="expected|range"):
+            _engine.step_nodes(*arguments)
+    with pytest.raises(TypeError, match="float32"):
+        _engine.step_nodes(plan, x, rows.astype("f"), parents, states)
