@@ -35,6 +35,24 @@ def reference(name):
         return dict(arrays)
 
 
+# Surnames
+
+
+def test_surnames_are_scored_from_parquet_to_parquet_as_by_keras(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    lines = printed("surnames/score_parquet.py", tmp_path / "scored.parquet").splitlines()
+    assert lines[1] == "SMITH api 0.008 black 0.215 hispanic 0.029 white 0.747"
+    scored = parquet.read_table(tmp_path / "scored.parquet")
+    rows = {name: row for row, name in enumerate(scored["name"].to_pylist())}
+    given = parquet.read_table(tmp_path / "surnames.parquet")["name"].to_pylist()
+    assert [*rows] == given
+    assert len(given) == 162_254
+    with np.load(ROOT / "tests/golden/surnames/ref_census2010.npz") as of_keras:
+        chosen = [rows[name] for name in of_keras["names"].tolist()]
+        scores = np.stack([scored[name].to_numpy()[chosen] for name in scored.column_names[1:]])
+        np.testing.assert_allclose(scores.T, of_keras["y"], atol=2e-6)
+
+
 # Pronouncing
 
 
