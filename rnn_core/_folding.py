@@ -84,18 +84,16 @@ def fold(layers: Sequence[Any]) -> list[Any]:
     return steps
 
 
-def fold_nodes(nodes: Sequence[Node], outputs: Sequence[Any]) -> list[tuple[Any, Any, Node]]:
+def fold_nodes(nodes: Sequence[Node], outputs: Sequence[Any]) -> list[Node]:
     """Return a graph's calls, each small embedding folded into the recurrent layer above it.
 
     Args:
         nodes: the calls, each after those it needs.
         outputs: the graph's symbolic tensors.
-
-    Returns what to call, its inputs, and the node whose outputs it yields.
     """
     uses = Counter(source for node in nodes for source in node.sources())
     uses.update(outputs)
-    calls: dict[Node, tuple[Any, Any, Node]] = {}
+    calls: dict[Node, Node] = {}
     for node in nodes:
         chain = _chain_below(node, uses)
         below = chain[-1]
@@ -108,9 +106,9 @@ def fold_nodes(nodes: Sequence[Node], outputs: Sequence[Any]) -> list[tuple[Any,
                 calls.pop(folded, None)
             between = [each.layer for each in reversed(chain[1:-1])]
             step = FoldedEmbedding(below.layer, between, node.layer)
-            calls[node] = step, below.inputs, node
+            calls[node] = Node(step, below.inputs, outputs=node.outputs)
         else:
-            calls[node] = node.layer, node.inputs, node
+            calls[node] = node
     return list(calls.values())
 
 

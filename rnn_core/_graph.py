@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ class SymbolicTensor:
 class Node:
     """One call of a layer on symbolic tensors."""
 
-    layer: Layer
+    layer: Any
     inputs: Any
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = field(default_factory=dict)
@@ -43,6 +44,63 @@ class Node:
         """Return the symbolic tensors among the arguments."""
         leaves = flatten((self.inputs, self.args, self.kwargs))
         return [leaf for leaf in leaves if isinstance(leaf, SymbolicTensor)]
+
+
+# What a symbolic tensor stands for in a call: an array, and its mask or None.
+Values = dict[SymbolicTensor, tuple[Any, Any]]
+
+
+def run(nodes: Iterable[Node], values: Values, training: bool | None = None) -> None:
+    """Make the calls and add what they yield to `values`, which has what they need."""
+    for node in nodes:
+        result, mask = node.layer._call_with_mask(
+            taken(values, node.inputs, 0),
+            taken(values, node.inputs, 1),
+            training,
+            taken(values, node.args, 0),
+            taken(values, node.kwargs, 0),
+        )
+        outputs = flatten(node.outputs)
+        results = [result] if len(outputs) == 1 else flatten(result)
+        masks = [mask] if len(outputs) == 1 else flatten(mask)
+        masks += [None] * (len(outputs) - len(masks))
+        values.update(zip(outputs, zip(results, masks, strict=True), strict=True))
+
+
+def taken(values: Values, structure: Any, which: int) -> Any:
+    """Return the structure with its symbolic tensors' arrays (0) or masks (1)."""
+    return map_leaves(
+        lambda leaf: values[leaf][which] if isinstance(leaf, SymbolicTensor) else leaf, structure
+    )
+
+
+@dataclass
+class Flow:
+    """All calls of a model, those of the models within it among them.
+
+    Args:
+        nodes: each after those it needs.
+        inputs: what the calls begin with.
+        outputs: of the model, in its structure.
+    """
+
+    nodes: Sequence[Node]
+    inputs: list[SymbolicTensor]
+    outputs: Any
+
+    def between(self, given: Iterable[SymbolicTensor], wanted: Iterable[Any]) -> list[Node]:
+        """Return the calls that lead from some values to others."""
+        known, needed, found = set(given), set(wanted), []
+        for node in reversed(self.nodes):
+            if any(tensor in needed and tensor not in known for tensor in flatten(node.outputs)):
+                found.append(node)
+                needed.update(node.sources())
+        return found[::-1]
+
+
+def place(node: Node | None = None, index: int = 0) -> SymbolicTensor:
+    """Return a tensor that only says where a value stands, of any shape."""
+    return SymbolicTensor((), node or Node(None, []), index)
 
 
 def is_symbolic(structure: Any) -> bool:

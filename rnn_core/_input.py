@@ -51,6 +51,17 @@ class InputLayer(Layer):
         if not fits:
             raise ValueError(f"{self.name}: input has shape {shape}, expected {expected}")
 
+    def _call_with_mask(
+        self,
+        inputs: Any,
+        mask: Any = None,
+        training: bool | None = None,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> tuple[Any, Any]:
+        self._check_shape(np.shape(inputs))
+        return inputs, mask
+
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name, "batch_shape": self.batch_shape, "dtype": self.input_dtype}
 

@@ -58,7 +58,7 @@ class Model(Layer):
     # Whether `predict` computes once what sequences of ids that begin alike have in common: faster,
     # and the same to the last bit.
     share_prefixes = True
-    _folded: list[tuple[Any, Any, _graph.Node]] | None = None
+    _folded: list[_graph.Node] | None = None
 
     def __init__(self, inputs: Any, outputs: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -76,6 +76,7 @@ class Model(Layer):
         if len(set(given)) != len(given):
             raise ValueError(f"{self.name}: an input is given twice")
         check_names(self.name, self._layers)
+        self._inner_nodes = [node for node in self._nodes if not isinstance(node.layer, InputLayer)]
         self.built = True
 
     # Structure
@@ -216,53 +217,48 @@ class Model(Layer):
         with Together():
             return self._run(self._arrange(inputs), mask, training)
 
-    def _calls(self) -> list[tuple[Any, Any, _graph.Node]]:
-        """Return what to call, its inputs, and the node whose outputs it yields, in order."""
+    def _calls(self) -> list[_graph.Node]:
+        """Return what to call, in order."""
+        if not self.fold_embeddings:
+            return self._inner_nodes
         if self._folded is None:
-            self._folded = fold_nodes(self._nodes, flatten(self._outputs))
-        if self.fold_embeddings:
-            return self._folded
-        return [(node.layer, node.inputs, node) for node in self._nodes]
+            self._folded = fold_nodes(self._inner_nodes, flatten(self._outputs))
+        return self._folded
 
     def _run(self, inputs: Any, mask: Any, training: bool | None) -> tuple[Any, Any]:
-        values: dict[SymbolicTensor, tuple[Any, Any]] = {}
         leaves = flatten(inputs)
         masks = (
             [None] * len(leaves) if mask is None else [mask] if len(leaves) == 1 else flatten(mask)
         )
-        for tensor, value, value_mask in zip(flatten(self._inputs), leaves, masks, strict=True):
-            values[tensor] = value, value_mask
+        pairs = zip(leaves, masks, strict=True)
+        values: _graph.Values = dict(zip(flatten(self._inputs), pairs, strict=True))
+        _graph.run(self._calls(), values, training)
+        return _graph.taken(values, self._outputs, 0), _graph.taken(values, self._outputs, 1)
 
-        def part(structure: Any, which: int) -> Any:
+    def _unfold(self, inputs: list[SymbolicTensor], nodes: list[_graph.Node]) -> Any:
+        """Add the model's calls on `inputs` to `nodes`, and return its outputs."""
+        here: dict[Any, Any] = {}
+        for tensor, given in zip(flatten(self._inputs), inputs, strict=True):
+            here[tensor] = add_call(nodes, tensor.node.layer, given)
+
+        def placed(structure: Any) -> Any:
             return map_leaves(
-                lambda leaf: values[leaf][which] if isinstance(leaf, SymbolicTensor) else leaf,
-                structure,
+                lambda leaf: here[leaf] if isinstance(leaf, SymbolicTensor) else leaf, structure
             )
 
-        for layer, source, node in self._calls():
-            if isinstance(layer, InputLayer):
-                continue
-            result, result_mask = layer._call_with_mask(
-                part(source, 0),
-                part(source, 1),
-                training,
-                part(node.args, 0),
-                part(node.kwargs, 0),
-            )
+        for node in self._calls():
             outputs = flatten(node.outputs)
-            results = [result] if len(outputs) == 1 else flatten(result)
-            result_masks = [result_mask] if len(outputs) == 1 else flatten(result_mask)
-            result_masks += [None] * (len(outputs) - len(result_masks))
-            values.update(zip(outputs, zip(results, result_masks, strict=True), strict=True))
-        return part(self._outputs, 0), part(self._outputs, 1)
+            arguments = placed(node.inputs), placed(node.args), placed(node.kwargs)
+            made = add_call(nodes, node.layer, *arguments, count=len(outputs))
+            here.update(zip(outputs, flatten(made), strict=True))
+        return placed(self._outputs)
 
-    def _shared_beginning(self, inputs: Any) -> Any:
-        """Return the layers whose steps the rows of inputs can share, if there are any."""
-        return None
-
-    def _call_above(self, beginning: Any, outputs: Any) -> Any:
-        """Return the model's outputs from those of the layers of its `_shared_beginning`."""
-        raise NotImplementedError
+    def _flow(self, inputs: Any) -> _graph.Flow:
+        """Return the calls of this model on inputs, and of the models within it."""
+        nodes: list[_graph.Node] = []
+        places = [_graph.place() for _ in self.input_layers]
+        outputs = self._unfold(places, nodes)
+        return _graph.Flow(nodes, places, outputs)
 
     def predict(
         self,
@@ -416,6 +412,38 @@ class Model(Layer):
         # The order of a file's layers is part of the format of its weights.
         model._layers = layers
         return model
+
+
+def add_call(
+    nodes: list[_graph.Node],
+    layer: Any,
+    inputs: Any,
+    args: Any = (),
+    kwargs: Any = None,
+    count: int = 1,
+) -> Any:
+    """Add a layer's call to `nodes`, a model's calls in its place, and return the outputs.
+
+    Args:
+        nodes: the calls so far.
+        layer: what is called.
+        inputs, args, kwargs: with symbolic tensors for what is not known yet.
+        count: of outputs.
+    """
+    model = isinstance(layer, Model) and layer.built and not layer._is_users
+    if model and not args and not kwargs and not isinstance(inputs, dict):
+        within: list[_graph.Node] = []
+        leaves = flatten(inputs)
+        if len(leaves) == len(layer.input_layers):
+            outputs = layer._unfold(leaves, within)
+            if len(flatten(outputs)) == count:
+                nodes.extend(within)
+                return outputs
+    node = _graph.Node(layer, inputs, args, kwargs or {})
+    tensors = [_graph.place(node, index) for index in range(count)]
+    node.outputs = tensors if count > 1 else tensors[0]
+    nodes.append(node)
+    return node.outputs
 
 
 def check_names(model_name: str, layers: Iterable[Layer]) -> None:

@@ -86,45 +86,36 @@ def predict(
         advance(rows)
         return outputs
 
-    beginning, shared, said = _shared(model, x, threads)
-    if explain:
-        print(said)
-
-    def run(start: int) -> Any:
-        batch = slice(start, start + batch_size)
-        if shared is not None:
-            return model._call_above(beginning, shared[batch])
-        return model(map_leaves(lambda leaf: leaf[batch], x))
-
-    advance = _progress(progress, rows)
-    # The first batch may import a BLAS, whose threads are then known.
-    first = run(0)
-    with _threads.one_blas_thread():
-        outputs = map_leaves(lambda y: np.empty((rows, *y.shape[1:]), y.dtype), first)
-        batches = itertools.chain([first], _in_order(run, starts[1:], threads))
-        for start, batch in zip(starts, batches, strict=True):
-            for target, part in zip(flatten(outputs), flatten(batch), strict=True):
-                target[start : start + batch_size] = part
-            advance(min(batch_size, rows - start))
-    return outputs
-
-
-def _shared(model: Model, x: Any, threads: int) -> tuple[Any, Any, str]:
-    """Return layers whose steps rows share, their outputs, and what is shared or why nothing is."""
-    if not model.share_prefixes:
-        return None, None, "nothing is shared: share_prefixes is False"
-    beginning = model._shared_beginning(x)
-    if beginning is None:
-        why = "no embedding under recurrent layers of which the last returns its last output"
-        return None, None, f"nothing is shared: {why}"
+    plan = _sharing.Plan(model, x)
+    windows = plan.windows(rows, batch_size)
 
     def each(calls: list[Callable[[], None]]) -> None:
         for _ in _in_order(lambda call: call(), calls, threads):
             pass
 
-    outputs, nodes, steps = _sharing.run(beginning, x, each)
-    what = "nothing is shared" if outputs is None else "shared"
-    return beginning, outputs, f"{what}: {nodes:,} of {steps:,} steps are different"
+    def batches_of(window: slice) -> list[slice]:
+        starts = range(window.start, window.stop, batch_size)
+        return [slice(start, min(start + batch_size, window.stop)) for start in starts]
+
+    def later() -> Iterator[Any]:
+        for window in windows[1:]:
+            yield from _in_order(plan.share(window, batch_size, each), batches_of(window), threads)
+
+    advance = _progress(progress, rows)
+    run = plan.share(windows[0], batch_size, each)
+    head, *others = batches_of(windows[0])
+    # The first batch may import a BLAS, whose threads are then known.
+    first = run(head)
+    with _threads.one_blas_thread():
+        outputs = map_leaves(lambda y: np.empty((rows, *y.shape[1:]), y.dtype), first)
+        batches = itertools.chain([first], _in_order(run, others, threads), later())
+        for start, batch in zip(starts, batches, strict=True):
+            for target, part in zip(flatten(outputs), flatten(batch), strict=True):
+                target[start : start + batch_size] = part
+            advance(min(batch_size, rows - start))
+    if explain:
+        print(plan)
+    return outputs
 
 
 def _in_order(run: Callable[[Any], Any], items: Sequence[Any], threads: int) -> Iterator[Any]:

@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 
 from rnn_core._folding import fold
-from rnn_core._graph import SymbolicTensor
+from rnn_core._graph import Flow, Node, SymbolicTensor
 from rnn_core._input import InputLayer
 from rnn_core._layer import Layer
 from rnn_core._layers.embedding import Embedding
-from rnn_core._model import Model, check_names, named_input
+from rnn_core._model import Model, add_call, check_names, named_input
 from rnn_core._nest import is_shape
 from rnn_core._registry import config_of, known_objects, layer_from_config
-from rnn_core._sharing import beginning_of
-from rnn_core._states import Together
 from rnn_core._typing import Array
 
 
@@ -131,16 +129,17 @@ class Sequential(Model):
         if not self.built:
             self._ensure_built(self._static_shape(inputs.shape), for_call=self._input is None)
 
-    def _shared_beginning(self, inputs: Array) -> Any:
+    def _flow(self, inputs: Array) -> Flow:
         self._build_for(inputs)
-        return beginning_of(self._steps) if self.fold_embeddings else None
+        return super()._flow(inputs)
 
-    def _call_above(self, beginning: Any, outputs: Any) -> Any:
-        mask = None
-        with Together():
-            for step in self._steps[beginning.count :]:
-                outputs, mask = step._call_with_mask(outputs, mask, None)
-        return outputs
+    def _unfold(self, inputs: list[SymbolicTensor], nodes: list[Node]) -> Any:
+        (value,) = inputs
+        for layer in self.input_layers:
+            value = add_call(nodes, layer, value)
+        for step in self._steps if self.fold_embeddings else self._chain:
+            value = add_call(nodes, step, value)
+        return value
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         for layer in self._chain:

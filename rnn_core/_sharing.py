@@ -1,250 +1,309 @@
-"""Sequences of ids that begin alike share the steps of their beginnings, in `Model.predict`.
+"""What the rows of `Model.predict` have in common is computed once.
 
-A recurrent layer's states after some steps depend on the ids so far alone. So the sequences are
-sorted, and the trie of their beginnings is walked level by level: each step is a batch of different
-beginnings, which take their states from those one id shorter. On the packed backend a row's result
-does not depend on the rows beside it, and is the same to the last bit.
+A recurrent layer's states after some steps depend on the ids so far alone: sequences of ids that
+begin alike share the steps of their beginnings (`_walk.py`). Rows that are alike as a whole share
+all of a model that does not depend on the rows beside them (`_duplicates.py`). The rest of the
+model runs above either, on the same batches as without sharing: results are the same to the last
+bit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rnn_core import _engine
 from rnn_core._bidirectional import MERGE, Bidirectional
+from rnn_core._duplicates import Bottom, alike, bottom_of, is_packed
 from rnn_core._folding import FOLDED, TRAINING_ONLY, FoldedEmbedding
+from rnn_core._graph import Flow, Node, SymbolicTensor, Values, run, taken
+from rnn_core._input import InputLayer
 from rnn_core._layers.embedding import Embedding
+from rnn_core._nest import flatten, map_leaves
+from rnn_core._states import Together
 from rnn_core._typing import Array
+from rnn_core._walk import WORTHWHILE, Walk
 
-# Sorted sequences that are walked together: their states are alive at once.
-WINDOW_ROWS = 4096
-# Sharing has to spare this part of the steps to be worth the sorting and the copies of states.
-WORTHWHILE = 0.15
-_END = -1
+if TYPE_CHECKING:
+    from rnn_core._model import Model
+
+# Rows that are looked at together, or fewer: what is shared among them is kept at once.
+WINDOW_ROWS = 1 << 18
+WINDOW_BYTES = 256 << 20
+
+Each = Callable[[list[Callable[[], None]]], None]
+# The arrays and masks of a batch, a slice of the rows of a window.
+Taking = Callable[[slice], Values]
 
 States = tuple[Array, ...]  # of one layer
 
 
 @dataclass
 class Beginning:
-    """The beginning of a chain of layers: an embedding, and the recurrent layers above it.
+    """Where a flow begins: an embedding of an input, and the recurrent layers above it.
 
     Args:
-        embedding: the first.
-        lowest: the recurrent layer above it, which may be bidirectional.
-        upper: the recurrent layers above that; all but the last return sequences.
-        count: how many of the chain's steps they are.
-        folded: the embedding and the lowest as one, if they run so.
+        ids: the input.
+        checks: input layers between the two, of models within the model.
+        embedding: the embedding.
+        folded: the embedding and the lowest layer as one, if they run so.
+        stack: the recurrent layers from the lowest, which may be bidirectional, then alone; all but
+            the last return sequences.
+        outputs: of the last.
     """
 
+    ids: SymbolicTensor
+    checks: Sequence[InputLayer]
     embedding: Any
-    lowest: Any
-    upper: Sequence[Any]
-    count: int
     folded: FoldedEmbedding | None
+    stack: list[Any]
+    outputs: list[SymbolicTensor]
+
+    def directions(self) -> Sequence[Any]:
+        """Return the lowest layer, both if it is bidirectional."""
+        lowest = self.stack[0]
+        return lowest._directions() if type(lowest) is Bidirectional else [lowest]
 
     def walks(self, x: Any) -> list[Walk]:
-        """Return one walk for each direction over ids ``(rows, timesteps)``.
-
-        There are none if sharing would not be exact: on another backend, or for ids that are wrong.
-        """
-        ids = self.embedding._cast(np.asarray(x))
-        if ids.ndim != 2 or ids.size == 0 or ids.min() < 0 or ids.max() >= self.embedding.input_dim:
-            return []
-        both = type(self.lowest) is Bidirectional
-        directions = _halves(self.lowest) if both else [self.lowest]
-        stacks = [[layer, *self.upper] for layer in directions]
-        if any(_plan_of(layer).backend != "packed" for stack in stacks for layer in stack):
+        """Return one walk for each direction over ids ``(rows, timesteps)``, if there are any."""
+        for layer in self.checks:
+            layer._check_shape(np.shape(x))
+        ids = self.embedding._cast(x)
+        if ids.ndim != 2 or ids.size == 0:
             return []
         mask, embeddings = self.embedding.compute_mask(ids), self.embedding.embeddings
+        directions, upper = self.directions(), self.stack[1:]
+        tables = self.folded._current_table() if self.folded else None
+        tables = tables if isinstance(tables, list) else [tables] * len(directions)
         return [
-            Walk(_in_order(ids, mask, stack[0].go_backwards), stack, embeddings, table)
-            for stack, table in zip(stacks, self._tables(len(stacks)), strict=True)
+            Walk(ids, mask, [layer, *upper], embeddings, table)
+            for layer, table in zip(directions, tables, strict=True)
         ]
 
-    def _tables(self, directions: int) -> list[Array | None]:
-        """Return what stands for the lowest layer's input projection, in each direction."""
-        if self.folded is None:
-            return [None] * directions
-        table = self.folded._current_table()
-        return [table] if directions == 1 else table
+    def row_bytes(self, x: Array) -> int:
+        """Return what the outputs for a row of ids take."""
+        total = 0
+        for layer in self.directions():
+            last = self.stack[-1] if len(self.stack) > 1 else layer
+            steps = x.shape[1] if last.return_sequences and x.ndim > 1 else 1
+            total += (steps + 2 * last.return_state) * last.cell.units * last.dtype.itemsize
+        return total
 
-    def merged(self, outputs: list[Array]) -> Array:
-        """Return the layers' outputs from those of the walks."""
-        if len(outputs) == 1:
-            return outputs[0]
-        merged: Array = MERGE[self.lowest.merge_mode](*outputs)
-        return merged
+    def take(self, walks: list[Walk], x: Any, batch: slice) -> Values:
+        """Return the outputs for a batch, and their masks."""
+        top = self.stack[-1]
+        parts = [walk.outputs(batch) for walk in walks]
+        arrays = parts[0]
+        if type(top) is Bidirectional:
+            pair = [part[0] for part in parts]
+            if top.return_sequences:
+                pair[1] = pair[1][:, ::-1]
+            merged = pair if top.merge_mode is None else [MERGE[top.merge_mode](*pair)]
+            arrays = [*merged, *parts[0][1:], *parts[1][1:]]
+        mask = top.compute_mask(None, self.embedding.compute_mask(x[batch]))
+        if len(self.outputs) == 1:
+            return {self.outputs[0]: (arrays if len(arrays) > 1 else arrays[0], mask)}
+        return dict(zip(self.outputs, zip(arrays, flatten(mask), strict=True), strict=True))
 
 
-def beginning_of(steps: Sequence[Any]) -> Beginning | None:
-    """Return the part of a chain whose steps sequences can share, if it has one.
+def beginnings_of(flow: Flow) -> Iterator[Beginning]:
+    """Yield the parts of a flow whose steps sequences of ids can share."""
+    made_by = {tensor: node for node in flow.nodes for tensor in flatten(node.outputs)}
+    taken_by = {tensor: node for node in flow.nodes for tensor in node.sources()}
+    uses = Counter(tensor for node in flow.nodes for tensor in node.sources())
+    uses.update(flatten(flow.outputs))
 
-    Args:
-        steps: layers, an embedding perhaps folded into the layer above it.
-    """
-    folded = steps[0] if steps and isinstance(steps[0], FoldedEmbedding) else None
-    embedding = folded.embedding if folded else steps[0] if steps else None
-    if type(embedding) is not Embedding:
-        return None
-    stack: list[Any] = []
-    for count, step in enumerate(steps if folded else steps[1:], start=1 if folded else 2):
-        layer = folded.layer if folded and step is folded else step
-        if type(layer) in TRAINING_ONLY:
+    def below(tensor: SymbolicTensor, *kinds: type) -> list[Node]:
+        """Return the calls of some kinds that lead to a value, from the last."""
+        found: list[Node] = []
+        while (node := made_by.get(tensor)) and type(node.layer) in kinds and _is_bare(node):
+            found.append(node)
+            tensor = node.inputs
+        return found
+
+    def above(top: Node, stack: list[Any], backwards: bool) -> Node:
+        """Put the layers above a call that can be walked with it into `stack`; return the last."""
+        while stack[-1].return_sequences and uses[top.outputs] == 1:
+            node = taken_by.get(top.outputs)
+            if node is None or not _is_bare(node):
+                break
+            if type(node.layer) not in TRAINING_ONLY:
+                layer = node.layer
+                if backwards or not _is_walked(layer) or layer.go_backwards:
+                    break
+                stack.append(layer)
+            top = node
+        return top
+
+    for node in flow.nodes:
+        folded = node.layer if type(node.layer) is FoldedEmbedding else None
+        layer = folded.layer if folded else node.layer
+        if not _is_bare(node) or not _begins(layer):
             continue
-        if not stack and type(layer) is Bidirectional:
-            fit = layer.merge_mode and not layer.return_state and all(map(_ends, _halves(layer)))
-            return Beginning(embedding, layer, [], count, folded) if fit else None
-        if not _is_plain(layer) or (stack and layer.go_backwards):
-            return None
-        stack.append(layer)
-        if not layer.return_sequences:
-            return Beginning(embedding, stack[0], stack[1:], count, folded)
-    return None
+        lookup = node
+        if not folded:
+            between = below(node.inputs, *TRAINING_ONLY)
+            lookup = made_by.get(between[-1].inputs if between else node.inputs, node)
+        embedding = folded.embedding if folded else lookup.layer
+        if type(embedding) is not Embedding or not _is_bare(lookup):
+            continue
+        checks = below(lookup.inputs, InputLayer)
+        ids = checks[-1].inputs if checks else lookup.inputs
+        if ids in flow.inputs and embedding.dtype == layer.dtype:
+            stack, top = [layer], node
+            if type(layer) is not Bidirectional and not layer.return_state:
+                # Of a layer that goes backwards, the outputs are turned but the mask is not.
+                top = above(node, stack, layer.go_backwards and embedding.mask_zero)
+            passed = [check.layer for check in checks]
+            yield Beginning(ids, passed, embedding, folded, stack, flatten(top.outputs))
 
 
-def _halves(layer: Any) -> Sequence[Any]:
-    halves: Sequence[Any] = layer._directions()
-    return halves
+def _is_bare(node: Node) -> bool:
+    """Return whether a call has one input, and nothing else."""
+    return isinstance(node.inputs, SymbolicTensor) and not node.args and not node.kwargs
 
 
-def _ends(layer: Any) -> bool:
-    return _is_plain(layer) and not layer.return_sequences
+def _begins(layer: Any) -> bool:
+    """Return whether the engine can run a recurrent layer, or both its halves, step by step."""
+    halves = layer._directions() if type(layer) is Bidirectional else [layer]
+    return all(map(_is_walked, halves))
 
 
-def _is_plain(layer: Any) -> bool:
-    """Return whether a layer is one cell of the engine's, without a memory of its own."""
-    if type(layer) not in FOLDED or layer.stateful or layer.return_state or layer.time_major:
-        return False
-    return len(layer._plans(None) or []) == 1
+def _is_walked(layer: Any) -> bool:
+    return type(layer) in FOLDED and is_packed(layer) and hasattr(layer.cell, "units")
 
 
-def _plan_of(layer: Any) -> Any:
-    return layer._plans(None)[0]
-
-
-def _in_order(ids: Array, mask: Array | None, backwards: bool) -> Array:
-    """Return each row's ids that count, in the order of processing, then `_END`."""
-    if backwards:
-        ids, mask = ids[:, ::-1], None if mask is None else mask[:, ::-1]
-    if mask is None or mask.all():
-        return ids
-    rows, columns = np.nonzero(mask)
-    found = np.full_like(ids, _END)
-    found[rows, (mask.cumsum(axis=1) - 1)[rows, columns]] = ids[rows, columns]
-    return found
-
-
-class Walk:
-    """One direction of the recurrent layers, over sequences sorted by their beginnings.
+class Plan:
+    """What rows of a model's inputs share, decided window by window; its text says it.
 
     Args:
-        ids: ``(rows, timesteps)``, `_END` after a row's end.
-        layers: from the lowest.
-        embeddings: each id's vector.
-        table: what stands for the lowest layer's input projection of an id, or None.
-
-    `steps` is how many steps the sequences have, `nodes` how many different beginnings; these are
-    only counted if rows may have enough in common.
+        model: a model.
+        x: its inputs, ``(rows, ...)`` each.
     """
 
-    def __init__(
-        self, ids: Array, layers: Sequence[Any], embeddings: Array, table: Array | None
-    ) -> None:
-        self.layers, self.embeddings, self.table = layers, embeddings, table
-        self.steps = self.nodes = int((ids != _END).sum())
-        self.output = np.empty((len(ids), layers[-1].cell.units), layers[-1].dtype)
-        bits = max(1, int(ids.max() + 1).bit_length())
-        words = _words(ids, bits)
-        if _spared_at_most(words[0], bits, ids.shape[1]) < WORTHWHILE * self.steps:
+    def __init__(self, model: Model, x: Any) -> None:
+        self.model, self.x = model, x
+        self.beginnings: list[Beginning] = []
+        self.bottom: Bottom | None = None
+        self.counts: Counter[str] = Counter()
+        self.shares = False
+        self.why = _reason_against(model)
+        if self.why:
             return
-        self.order = np.lexsort(words[::-1])
-        self.ids = ids[self.order]
-        self.lengths = (self.ids != _END).sum(axis=1)
-        # The level from which on a row is another than the row before it.
-        different = self.ids[1:] != self.ids[:-1]
-        self.own = np.zeros(len(ids), np.intp)
-        self.own[1:] = np.where(different.any(axis=1), different.argmax(axis=1), ids.shape[1])
-        self.nodes = int(np.maximum(self.lengths - self.own, 0).sum())
+        self.leaves = flatten(x)
+        self.flow = model._flow(x)
+        self.beginnings = [*beginnings_of(self.flow)]
+        bottom = bottom_of(self.flow)
+        walked = sum(len(beginning.stack) for beginning in self.beginnings)
+        if bottom and (not self.beginnings or bottom.recurrent > walked):
+            self.bottom = bottom
+        if not self.beginnings and not self.bottom:
+            self.why = "no recurrent layer of the packed backend is above exact layers alone"
 
-    def windows(self) -> list[slice]:
-        """Return parts of the sorted rows."""
-        starts = range(0, len(self.ids), WINDOW_ROWS)
-        return [slice(start, start + WINDOW_ROWS) for start in starts]
+    def __str__(self) -> str:
+        counts, begin = self.counts, "shared" if self.shares else "nothing is shared"
+        told = [
+            f"{counts[what]:,} of {counts[f'all {what}']:,} {what} are different"
+            for what in ("rows", "steps")
+            if counts[f"all {what}"]
+        ]
+        return f"{begin}: {self.why or ', '.join(told) or 'no rows of a sample are alike'}"
 
-    def run(self, window: slice) -> None:
-        """Write the last outputs of a window's rows to their places in `output`."""
-        ids, lengths, order = self.ids[window], self.lengths[window], self.order[window]
-        own = self.own[window].copy()
-        own[0] = 0
-        self.output[order[lengths == 0]] = 0
-        states = [_engine.first_states(_plan_of(layer)) for layer in self.layers]
-        node_of = np.zeros(len(ids), np.intp)
-        for level in range(int(lengths.max())):
-            begins = (own <= level) & (lengths > level)
-            states = self._step(ids[begins, level], states, node_of[begins])
-            node_of = begins.cumsum() - 1
-            ends = lengths == level + 1
-            self.output[order[ends]] = states[-1][0][node_of[ends], : self.output.shape[1]]
+    def windows(self, rows: int, batch_size: int) -> list[slice]:
+        """Return parts of the rows, each of whole batches."""
+        count = rows
+        if not self.why:
+            each = 4 * sum(leaf[:1].nbytes for leaf in self.leaves)
+            for beginning in self.beginnings:
+                each += beginning.row_bytes(self._input(beginning.ids))
+            if self.bottom:
+                each += self.bottom.row_bytes([leaf[:1] for leaf in self.leaves])
+            count = min(WINDOW_ROWS, WINDOW_BYTES // max(1, each))
+        count = max(1, count // batch_size) * batch_size
+        return [slice(start, min(start + count, rows)) for start in range(0, rows, count)]
 
-    def _step(self, ids: Array, states: list[States], parents: Array) -> list[States]:
-        """Return each layer's states after one id more than their parents' have had."""
-        following = []
-        projected = self.table is not None
-        inputs: Array = self.table if projected else self.embeddings
-        which: Array | None = ids
-        for layer, before in zip(self.layers, states, strict=True):
-            after = _engine.step_nodes(_plan_of(layer), inputs, which, parents, before, projected)
-            following.append(after)
-            inputs, which, projected = after[0], None, False
-        return following
+    def _input(self, tensor: SymbolicTensor) -> Array:
+        leaf: Array = self.leaves[self.flow.inputs.index(tensor)]
+        return leaf
+
+    def share(self, window: slice, batch_size: int, each: Each) -> Callable[[slice], Any]:
+        """Compute what rows of a window share; return what gives a batch's outputs.
+
+        Args:
+            window: of `windows`.
+            batch_size: rows to a batch.
+            each: calls functions, perhaps side by side.
+        """
+        takings = [] if self.why else self._takings(window, batch_size, each)
+        if not takings:
+            return lambda batch: self.model(map_leaves(lambda leaf: leaf[batch], self.x))
+        self.shares = True
+        inputs, outputs = self.flow.inputs, self.flow.outputs
+        given = [tensor for tensors, _ in takings for tensor in tensors]
+        nodes = self.flow.between([*inputs, *given], flatten(outputs))
+
+        def call(batch: slice) -> Any:
+            within = slice(batch.start - window.start, batch.stop - window.start)
+            values: Values = {}
+            for tensor, leaf in zip(inputs, self.leaves, strict=True):
+                values[tensor] = leaf[batch], None
+            for _, take in takings:
+                values.update(take(within))
+            with Together():
+                run(nodes, values)
+            return taken(values, outputs, 0)
+
+        return call
+
+    def _takings(
+        self, window: slice, batch_size: int, each: Each
+    ) -> list[tuple[list[SymbolicTensor], Taking]]:
+        """Return what is shared: values of the flow, and what gives them for a batch."""
+        if self.bottom:
+            arrays = [leaf[window] for leaf in self.leaves]
+            found = alike([arrays[self.flow.inputs.index(tensor)] for tensor in self.bottom.inputs])
+            if found is not None:
+                firsts, groups = found
+                self.counts["rows"] += len(firsts)
+                self.counts["all rows"] += len(groups)
+                self.bottom.run(arrays, firsts, batch_size, each)
+                return [(self.bottom.outputs, partial(self.bottom.take, groups))]
+        takings: list[tuple[list[SymbolicTensor], Taking]] = []
+        calls: list[Callable[[], None]] = []
+        for beginning in self.beginnings:
+            x = self._input(beginning.ids)[window]
+            walks = _walks(beginning, x, window)
+            nodes, steps = sum(walk.nodes for walk in walks), sum(walk.steps for walk in walks)
+            self.counts["steps"] += nodes
+            self.counts["all steps"] += steps
+            if steps and nodes <= (1 - WORTHWHILE) * steps:
+                for walk in walks:
+                    walk.begin()
+                    calls += [partial(walk.run, part) for part in walk.windows()]
+                takings.append((beginning.outputs, partial(beginning.take, walks, x)))
+        each(calls)
+        return takings
 
 
-def run(beginning: Beginning, x: Any, each: Callable[[list[Callable[[], None]]], None]) -> Any:
-    """Return the last outputs of the layers of a beginning, and what was shared.
-
-    Args:
-        beginning: of the model.
-        x: ids ``(rows, timesteps)``.
-        each: calls functions, perhaps side by side.
-
-    Returns ``(outputs, nodes, steps)``; the outputs ``(rows, units)``, or None if sharing would not
-    pay or not be exact.
-    """
-    walks = beginning.walks(x)
-    nodes, steps = sum(walk.nodes for walk in walks), sum(walk.steps for walk in walks)
-    if nodes > (1 - WORTHWHILE) * steps or not steps:
-        return None, nodes, steps
-    each([partial(walk.run, window) for walk in walks for window in walk.windows()])
-    return beginning.merged([walk.output for walk in walks]), nodes, steps
+def _walks(beginning: Beginning, x: Array, window: slice) -> list[Walk]:
+    """Return the walks over a window's ids; an error says where the window begins."""
+    try:
+        return beginning.walks(x)
+    except ValueError as error:
+        if window.start:
+            raise ValueError(f"in the rows from {window.start:,}: {error}") from error
+        raise
 
 
-def _words(ids: Array, bits: int) -> list[Array]:
-    """Return words, the most significant first, that sort as the rows do."""
-    each = 64 // bits
-    words = []
-    for start in range(0, ids.shape[1], each):
-        word = np.zeros(len(ids), np.uint64)
-        for column in ids.T[start : start + each]:
-            word = word << np.uint64(bits) | (column + 1).astype(np.uint64)
-        words.append(word)
-    return words
-
-
-def _spared_at_most(first: Array, bits: int, timesteps: int) -> int:
-    """Return how many steps sharing could spare, from each row's first word."""
-    columns = min(64 // bits, timesteps)
-    ordered = np.sort(first)
-    spared = 0
-    for column in range(timesteps):
-        # Rows that differ within the first word share nothing beyond it.
-        if column < columns:
-            beginning = ordered >> np.uint64(bits * (columns - 1 - column))
-            alike = int((beginning[1:] == beginning[:-1]).sum())
-        spared += alike
-    return spared
+def _reason_against(model: Model) -> str | None:
+    """Return why a model shares nothing, if it is clear without a look at its layers."""
+    if not model.share_prefixes:
+        return "share_prefixes is False"
+    if model._is_users:
+        return f"{type(model).__name__} is not a class of rnn_core"
+    return "a layer is stateful" if model._is_stateful() else None

@@ -39,6 +39,8 @@ FLOORS = [
     ["_rnn_layers", "_bidirectional", "_weight_paths", "_keras_config"],
     ["_saving"],
     ["_folding", "_conv_lstm", "_torch"],
+    ["_walk"],
+    ["_duplicates"],
     ["_sharing"],
     ["_predict"],
     ["_keras_weights"],

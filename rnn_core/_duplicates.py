@@ -1,0 +1,246 @@
+"""Rows that are alike, byte for byte, and the part of a model that need run only once for them.
+
+That part has nothing but exact layers: of those, a row's outputs are the same to the last bit
+whatever rows are beside it. A product of BLAS is none: in another place of a batch it may add in
+another order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from rnn_core._activations import BuiltIn
+from rnn_core._bidirectional import Bidirectional
+from rnn_core._folding import FOLDED, TRAINING_ONLY, FoldedEmbedding
+from rnn_core._graph import Flow, Node, SymbolicTensor, Values, run
+from rnn_core._input import InputLayer
+from rnn_core._layers.activation import Activation, LeakyReLU, ReLU
+from rnn_core._layers.embedding import Embedding
+from rnn_core._layers.masking import Masking
+from rnn_core._layers.merge import (
+    Add,
+    Average,
+    Concatenate,
+    Maximum,
+    Minimum,
+    Multiply,
+    Subtract,
+)
+from rnn_core._layers.normalization import BatchNormalization
+from rnn_core._layers.pooling import GlobalMaxPooling1D, MaxPooling1D
+from rnn_core._layers.reshape import (
+    Cropping1D,
+    Flatten,
+    Permute,
+    RepeatVector,
+    Reshape,
+    UpSampling1D,
+    ZeroPadding1D,
+)
+from rnn_core._layers.scaling import Normalization, Rescaling
+from rnn_core._nest import flatten, map_leaves
+from rnn_core._typing import Array
+from rnn_core._walk import WORTHWHILE
+
+# Exactly these: a subclass may compute something else.
+EXACT = {
+    *TRAINING_ONLY,
+    Add,
+    Average,
+    BatchNormalization,
+    Concatenate,
+    Cropping1D,
+    Embedding,
+    Flatten,
+    GlobalMaxPooling1D,
+    InputLayer,
+    LeakyReLU,
+    Masking,
+    MaxPooling1D,
+    Maximum,
+    Minimum,
+    Multiply,
+    Normalization,
+    Permute,
+    ReLU,
+    RepeatVector,
+    Rescaling,
+    Reshape,
+    Subtract,
+    UpSampling1D,
+    ZeroPadding1D,
+}
+# Rows of a sample that are alike before all rows are compared.
+_FEWEST_PAIRS = 3
+# Rows to hash or compare at once.
+_BLOCK = 4096
+
+
+@dataclass
+class Bottom:
+    """The part of a flow that rows which are alike share.
+
+    Args:
+        nodes: its calls, all exact.
+        flow_inputs: all inputs of the flow.
+        inputs: those that it needs.
+        outputs: what the rest of the flow takes of it.
+        recurrent: how many recurrent layers are in it.
+    """
+
+    nodes: list[Node]
+    flow_inputs: list[SymbolicTensor]
+    inputs: list[SymbolicTensor]
+    outputs: list[SymbolicTensor]
+    recurrent: int
+
+    def _values(self, leaves: list[Array]) -> list[Any]:
+        """Return the array and the mask of each output for some rows of the flow's inputs."""
+        values: Values = {
+            tensor: (leaf, None) for tensor, leaf in zip(self.flow_inputs, leaves, strict=True)
+        }
+        run(self.nodes, values)
+        return [values[tensor] for tensor in self.outputs]
+
+    def row_bytes(self, leaves: list[Array]) -> int:
+        """Return what the outputs for a row take, by those for one."""
+        return sum(array.nbytes for array in _arrays(self._values(leaves)))
+
+    def run(
+        self,
+        leaves: list[Array],
+        rows: Array,
+        batch_size: int,
+        each: Callable[[list[Callable[[], None]]], None],
+    ) -> None:
+        """Compute and keep the outputs for some rows of the flow's inputs."""
+
+        def of_batch(start: int) -> Any:
+            batch = rows[start : start + batch_size]
+            return self._values([leaf[batch] for leaf in leaves])
+
+        def keep(start: int) -> None:
+            for kept, array in zip(_arrays(self._kept), _arrays(of_batch(start)), strict=True):
+                kept[start : start + batch_size] = array
+
+        def room(array: Array | None) -> Array | None:
+            return None if array is None else np.empty((len(rows), *array.shape[1:]), array.dtype)
+
+        self._kept = map_leaves(room, of_batch(0))
+        each([partial(keep, start) for start in range(0, len(rows), batch_size)])
+
+    def take(self, groups: Array, batch: slice) -> Values:
+        """Return the outputs for a batch of rows, each of which is like a row of `run`."""
+        rows = groups[batch]
+        kept = map_leaves(lambda array: None if array is None else array[rows], self._kept)
+        return dict(zip(self.outputs, kept, strict=True))
+
+
+def _arrays(structure: Any) -> Iterator[Array]:
+    return (leaf for leaf in flatten(structure) if leaf is not None)
+
+
+def bottom_of(flow: Flow) -> Bottom | None:
+    """Return the part of a flow that rows which are alike share, if it has a recurrent layer."""
+    exact = set(flow.inputs)
+    # What comes from a recurrent layer: nothing else is worth keeping.
+    worth: set[SymbolicTensor] = set()
+    recurrent = 0
+    for node in flow.nodes:
+        if not (exact.issuperset(node.sources()) and _is_exact(node)):
+            continue
+        exact.update(flatten(node.outputs))
+        if is_recurrent(node.layer):
+            recurrent += 1
+        if is_recurrent(node.layer) or not worth.isdisjoint(node.sources()):
+            worth.update(flatten(node.outputs))
+    rest = [node for node in flow.nodes if worth.isdisjoint(flatten(node.outputs))]
+    used = {tensor for node in rest for tensor in node.sources()} | {*flatten(flow.outputs)}
+    made = [tensor for node in flow.nodes for tensor in flatten(node.outputs)]
+    outputs = [tensor for tensor in made if tensor in worth & used]
+    nodes = flow.between(flow.inputs, outputs)
+    needed = {tensor for node in nodes for tensor in node.sources()}
+    inputs = [tensor for tensor in flow.inputs if tensor in needed]
+    return Bottom(nodes, flow.inputs, inputs, outputs, recurrent) if outputs else None
+
+
+def is_recurrent(layer: Any) -> bool:
+    """Return whether a layer is a recurrent one of this package, perhaps with its embedding."""
+    return type(layer) in (*FOLDED, Bidirectional, FoldedEmbedding)
+
+
+def is_packed(layer: Any) -> bool:
+    """Return whether a recurrent layer runs on the packed backend, without a memory of its own."""
+    if layer.stateful or layer.time_major:
+        return False
+    plans = layer._plans(None)
+    return bool(plans) and all(plan.backend == "packed" for plan in plans)
+
+
+def _is_exact(node: Node) -> bool:
+    """Return whether a call's outputs for a row do not depend on the rows beside it."""
+    leaves = flatten((node.inputs, node.args, node.kwargs))
+    if any(not isinstance(leaf, SymbolicTensor) and leaf not in (None, False) for leaf in leaves):
+        return False  # training, or an array for rows in their order
+    layer = node.layer.layer if type(node.layer) is FoldedEmbedding else node.layer
+    if type(layer) is Activation:
+        return type(layer.activation) is BuiltIn
+    if type(layer) is Bidirectional:
+        return all(type(half) in FOLDED and is_packed(half) for half in layer._directions())
+    return type(layer) in EXACT or (type(layer) in FOLDED and is_packed(layer))
+
+
+def alike(arrays: list[Array]) -> tuple[Array, Array] | None:
+    """Return the first rows of each kind, and which kind each row is of.
+
+    Args:
+        arrays: ``(rows, ...)``; rows are alike if they are byte for byte in all of them.
+
+    Returns None if too few of a sample are alike, or too few of all.
+    """
+    rows = len(arrays[0])
+    sample = np.unique(np.random.default_rng(0).integers(0, rows, 8 * math.isqrt(rows)))
+    pairs = len(sample) - len(np.unique(_hashes([array[sample] for array in arrays])))
+    if pairs < _FEWEST_PAIRS:
+        return None
+    hashes = _hashes(arrays)
+    order = np.argsort(hashes, kind="stable")
+    again = np.zeros(rows, bool)
+    again[1:] = hashes[order[1:]] == hashes[order[:-1]]
+    for start in range(0, rows, _BLOCK):
+        places = start + np.flatnonzero(again[start : start + _BLOCK])
+        for array in arrays:
+            one, other = (_bytes(array[order[p]]) for p in (places - 1, places))
+            again[places] &= (one == other).all(axis=1)
+    groups = np.empty(rows, np.intp)
+    groups[order] = np.cumsum(~again) - 1
+    firsts = order[~again]
+    return (firsts, groups) if len(firsts) <= (1 - WORTHWHILE) * rows else None
+
+
+def _bytes(rows: Array) -> Array:
+    """Return the bytes of each row, as whole numbers as long as fit."""
+    rows = np.ascontiguousarray(rows).reshape(len(rows), math.prod(rows.shape[1:]))
+    length = rows[:1].nbytes
+    size = max(n for n in (1, 2, 4, 8) if length % n == 0)
+    return rows.view(f"u{size}") if length else np.zeros((len(rows), 0), np.uint8)
+
+
+def _hashes(arrays: list[Array]) -> Array:
+    """Return a number for each row, which is hardly the same for rows that are not alike."""
+    rows = len(arrays[0])
+    hashes = np.zeros(rows, np.uint64)
+    rng = np.random.default_rng(1)
+    for array in arrays:
+        count = _bytes(array[:1]).shape[1]
+        factors = rng.integers(0, 1 << 63, count, np.uint64) * np.uint64(2) + np.uint64(1)
+        for start in range(0, rows, _BLOCK):
+            block = slice(start, start + _BLOCK)
+            hashes[block] += _bytes(array[block]).astype(np.uint64) @ factors
+    return hashes

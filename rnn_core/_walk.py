@@ -1,0 +1,199 @@
+"""The trie of the beginnings of many sequences of ids, walked level by level.
+
+Each step is a batch of different beginnings, which take their states from those one id shorter. On
+the packed backend a row's result does not depend on the rows beside it, and is the same to the last
+bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rnn_core._nest import flatten
+from rnn_core._typing import Array
+
+# Sorted sequences that are walked together, or fewer: their states are alive at once.
+WINDOW_ROWS = 16384
+# What the returned sequences of a window take.
+WINDOW_BYTES = 64 << 20
+# Sharing has to spare this part of the steps to be worth the sorting and the copies of states.
+WORTHWHILE = 0.15
+_END = -1
+
+
+def plan_of(layer: Any) -> Any:
+    """Return the engine's plan of a recurrent layer of one cell."""
+    return layer._plans(None)[0]
+
+
+class Walk:
+    """One direction of the recurrent layers, over sequences sorted by their beginnings.
+
+    Args:
+        ids: ``(rows, timesteps)``, checked.
+        mask: of `ids`, or None.
+        layers: from the lowest.
+        embeddings: each id's vector.
+        table: what stands for the lowest layer's input projection of an id, or None.
+
+    `steps` is how many steps the sequences have, `nodes` how many different beginnings; these are
+    only counted if rows may have enough in common. To run it, `begin`, then `run` all `windows`.
+    """
+
+    def __init__(
+        self,
+        ids: Array,
+        mask: Array | None,
+        layers: Sequence[Any],
+        embeddings: Array,
+        table: Array | None,
+    ) -> None:
+        self.layers, self.embeddings, self.table = layers, embeddings, table
+        if layers[0].go_backwards:
+            ids, mask = ids[:, ::-1], None if mask is None else mask[:, ::-1]
+        self.mask = None if mask is None or mask.all() else mask
+        # Signed, and no wider than they need be to sort and gather.
+        ids = ids.astype(np.int32 if len(embeddings) < 1 << 31 else np.int64)
+        self.ids = _counting(ids, self.mask)
+        self.steps = self.nodes = int((self.ids != _END).sum())
+        self._unsorted: list[Array] = []
+        bits = max(1, int(self.ids.max() + 1).bit_length())
+        words = _words(self.ids, bits)
+        if _spared_at_most(words[0], bits, ids.shape[1]) >= WORTHWHILE * self.steps:
+            self._sort(words)
+        else:
+            self._unsorted = words
+
+    def _sort(self, words: list[Array]) -> None:
+        """Put rows that begin alike beside each other, and count the different beginnings."""
+        self.order, self._unsorted = np.lexsort(words[::-1]), []
+        self.ids = self.ids[self.order]
+        self.lengths = (self.ids != _END).sum(axis=1)
+        # The level from which on a row is another than the row before it.
+        different = self.ids[1:] != self.ids[:-1]
+        self.own = np.zeros(len(self.ids), np.intp)
+        timesteps = self.ids.shape[1]
+        self.own[1:] = np.where(different.any(axis=1), different.argmax(axis=1), timesteps)
+        self.nodes = int(np.maximum(self.lengths - self.own, 0).sum())
+
+    def begin(self) -> None:
+        """Take the memory for the outputs, which are zeros where no step counts."""
+        if self._unsorted:
+            self._sort(self._unsorted)
+        top = self.layers[-1]
+        rows, timesteps = self.ids.shape
+        units, sequences = top.cell.units, top.return_sequences
+        # What rows end with: the last output or h, and the other states.
+        kept = len(flatten(top.cell.state_size)) if top.return_state else 0 if sequences else 1
+        self.last = [np.zeros((rows, units), top.dtype) for _ in range(kept)]
+        self.sequence = np.empty((rows, timesteps, units), top.dtype) if sequences else None
+
+    def outputs(self, batch: slice) -> list[Array]:
+        """Return what the last layer returns for some rows."""
+        top = self.layers[-1]
+        last = [array[batch] for array in self.last]
+        states = last if top.return_state else []
+        if self.sequence is not None:
+            return [self.sequence[batch], *states]
+        output = last[0]
+        if top.zero_output_for_mask and self.mask is not None:
+            output = np.where(self.mask[batch, -1:], output, 0)
+        return [output, *states]
+
+    def windows(self) -> list[slice]:
+        """Return parts of the sorted rows."""
+        rows = WINDOW_ROWS
+        if self.sequence is not None:
+            rows = max(1, min(rows, WINDOW_BYTES // self.sequence[0].nbytes))
+        return [slice(start, start + rows) for start in range(0, len(self.ids), rows)]
+
+    def run(self, window: slice) -> None:
+        """Write the outputs of a window's rows to their places in `outputs`."""
+        ids, lengths, order = self.ids[window], self.lengths[window], self.order[window]
+        own = self.own[window].copy()
+        own[0] = 0
+        states: list[list[Array]] = []
+        node_of = np.zeros(len(ids), np.intp)
+        tops = [np.zeros((1, self.layers[-1].cell.units), self.layers[-1].dtype)]
+        numbers = [node_of]
+        for level in range(int(lengths.max())):
+            begins = (own <= level) & (lengths > level)
+            states = self._step(ids[begins, level], states, node_of[begins])
+            node_of = begins.cumsum() - 1
+            ends = lengths == level + 1
+            for kept, state in zip(self.last, states[-1], strict=False):
+                kept[order[ends]] = state[node_of[ends]]
+            if self.sequence is not None:
+                numbers.append(node_of + sum(map(len, tops)))
+                tops.append(states[-1][0])
+        if self.sequence is not None:
+            places = self._places(order, np.stack(numbers, axis=1))
+            self.sequence[order] = np.concatenate(tops)[places]
+
+    def _places(self, rows: Array, numbers: Array) -> Array:
+        """Return where the output of each step is, ``(rows, timesteps)``.
+
+        Args:
+            rows: which.
+            numbers: of the outputs after 0, 1, 2 and more steps that count; 0 is that of zeros.
+        """
+        if self.mask is None:
+            return numbers[:, 1:]
+        mask = self.mask[rows]
+        places = np.take_along_axis(numbers, mask.cumsum(axis=1), axis=1)
+        return np.where(mask, places, 0) if self.layers[-1].zero_output_for_mask else places
+
+    def _step(self, ids: Array, states: list[list[Array]], parents: Array) -> list[list[Array]]:
+        """Return each layer's states after one id more than their parents' have had."""
+        following = []
+        table = self.table
+        x = ids[:, None] if table is not None else self.embeddings[ids][:, None]
+        for floor, layer in enumerate(self.layers):
+            shape = (len(ids), layer.cell.units)
+            if states:
+                mine = [state[parents] for state in states[floor]]
+            else:
+                mine = [np.zeros(shape, layer.dtype) for _ in flatten(layer.cell.state_size)]
+            plan_of(layer).run(x, tuple(mine), np.empty(shape, layer.dtype), table=table)
+            following.append(mine)
+            x, table = mine[0][:, None], None
+        return following
+
+
+def _counting(ids: Array, mask: Array | None) -> Array:
+    """Return each row's ids that count, then `_END`."""
+    if mask is None:
+        return ids
+    rows, columns = np.nonzero(mask)
+    found = np.full_like(ids, _END)
+    found[rows, (mask.cumsum(axis=1) - 1)[rows, columns]] = ids[rows, columns]
+    return found
+
+
+def _words(ids: Array, bits: int) -> list[Array]:
+    """Return words, the most significant first, that sort as the rows do."""
+    each = 64 // bits
+    words = []
+    for start in range(0, ids.shape[1], each):
+        word = np.zeros(len(ids), np.uint64)
+        for column in ids.T[start : start + each]:
+            word = word << np.uint64(bits) | (column + 1).astype(np.uint64)
+        words.append(word)
+    return words
+
+
+def _spared_at_most(first: Array, bits: int, timesteps: int) -> int:
+    """Return how many steps sharing could spare, from each row's first word."""
+    columns = min(64 // bits, timesteps)
+    ordered = np.sort(first)
+    spared = 0
+    for column in range(timesteps):
+        # Rows that differ within the first word share nothing beyond it.
+        if column < columns:
+            beginning = ordered >> np.uint64(bits * (columns - 1 - column))
+            alike = int((beginning[1:] == beginning[:-1]).sum())
+        spared += alike
+    return spared
