@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 WINDOW_ROWS = 1 << 18
 WINDOW_BYTES = 256 << 20
 
+# What does nothing to a value on its way.
+_PASSED = (*TRAINING_ONLY, InputLayer)
+
 Each = Callable[[list[Callable[[], None]]], None]
 # The arrays and masks of a batch, a slice of the rows of a window.
 Taking = Callable[[slice], Values]
@@ -49,7 +52,7 @@ class Beginning:
 
     Args:
         ids: the input.
-        checks: input layers between the two, of models within the model.
+        checks: input layers passed on the way, of models within the model, and the features there.
         embedding: the embedding.
         folded: the embedding and the lowest layer as one, if they run so.
         stack: the recurrent layers from the lowest, which may be bidirectional, then alone; all but
@@ -58,7 +61,7 @@ class Beginning:
     """
 
     ids: SymbolicTensor
-    checks: Sequence[InputLayer]
+    checks: list[tuple[InputLayer, tuple[int, ...]]]
     embedding: Any
     folded: FoldedEmbedding | None
     stack: list[Any]
@@ -71,8 +74,8 @@ class Beginning:
 
     def walks(self, x: Any) -> list[Walk]:
         """Return one walk for each direction over ids ``(rows, timesteps)``, if there are any."""
-        for layer in self.checks:
-            layer._check_shape(np.shape(x))
+        for layer, features in self.checks:
+            layer._check_shape((*np.shape(x), *features))
         ids = self.embedding._cast(x)
         if ids.ndim != 2 or ids.size == 0:
             return []
@@ -126,41 +129,49 @@ def beginnings_of(flow: Flow) -> Iterator[Beginning]:
             tensor = node.inputs
         return found
 
-    def above(top: Node, stack: list[Any], backwards: bool) -> Node:
-        """Put the layers above a call that can be walked with it into `stack`; return the last."""
-        while stack[-1].return_sequences and uses[top.outputs] == 1:
+    def above(top: Node, beginning: Beginning) -> None:
+        """Put the layers above a call that can be walked with it into its beginning."""
+        stack = beginning.stack
+        # Of a layer that goes backwards, the outputs are turned but the mask is not.
+        turned = stack[0].go_backwards and beginning.embedding.mask_zero
+        while stack[-1].return_sequences and not stack[-1].return_state:
+            if uses[top.outputs] > 1:
+                break
             node = taken_by.get(top.outputs)
             if node is None or not _is_bare(node):
                 break
-            if type(node.layer) not in TRAINING_ONLY:
-                layer = node.layer
-                if backwards or not _is_walked(layer) or layer.go_backwards:
-                    break
+            layer = node.layer
+            if type(layer) in _PASSED:
+                beginning.checks += _checks([node], stack[-1].cell.units)
+            elif turned or not _is_walked(layer) or layer.go_backwards:
+                break
+            else:
                 stack.append(layer)
             top = node
-        return top
+        beginning.outputs = flatten(top.outputs)
 
     for node in flow.nodes:
         folded = node.layer if type(node.layer) is FoldedEmbedding else None
         layer = folded.layer if folded else node.layer
         if not _is_bare(node) or not _begins(layer):
             continue
-        lookup = node
-        if not folded:
-            between = below(node.inputs, *TRAINING_ONLY)
-            lookup = made_by.get(between[-1].inputs if between else node.inputs, node)
-        embedding = folded.embedding if folded else lookup.layer
-        if type(embedding) is not Embedding or not _is_bare(lookup):
+        between = [] if folded else below(node.inputs, *_PASSED)
+        lookup = node if folded else made_by.get(between[-1].inputs if between else node.inputs)
+        embedding = folded.embedding if folded else lookup and lookup.layer
+        if lookup is None or type(embedding) is not Embedding or not _is_bare(lookup):
             continue
-        checks = below(lookup.inputs, InputLayer)
-        ids = checks[-1].inputs if checks else lookup.inputs
+        passed = below(lookup.inputs, InputLayer)
+        ids = passed[-1].inputs if passed else lookup.inputs
         if ids in flow.inputs and embedding.dtype == layer.dtype:
-            stack, top = [layer], node
-            if type(layer) is not Bidirectional and not layer.return_state:
-                # Of a layer that goes backwards, the outputs are turned but the mask is not.
-                top = above(node, stack, layer.go_backwards and embedding.mask_zero)
-            passed = [check.layer for check in checks]
-            yield Beginning(ids, passed, embedding, folded, stack, flatten(top.outputs))
+            checks = _checks(passed) + _checks(between, embedding.output_dim)
+            found = Beginning(ids, checks, embedding, folded, [layer], flatten(node.outputs))
+            if type(layer) is not Bidirectional:
+                above(node, found)
+            yield found
+
+
+def _checks(nodes: list[Node], *features: int) -> list[tuple[InputLayer, tuple[int, ...]]]:
+    return [(node.layer, features) for node in nodes if type(node.layer) is InputLayer]
 
 
 def _is_bare(node: Node) -> bool:
