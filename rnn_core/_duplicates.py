@@ -76,8 +76,11 @@ EXACT = {
     UpSampling1D,
     ZeroPadding1D,
 }
+_RECURRENT = (*FOLDED, Bidirectional)
+# The products of a row that take as long as to find the rows that are like it.
+_LEAST_FLOPS = 10_000
 # Rows of a sample that are alike before all rows are compared.
-_FEWEST_PAIRS = 3
+_FEWEST_PAIRS = 2
 # Rows to hash or compare at once.
 _BLOCK = 4096
 
@@ -91,14 +94,14 @@ class Bottom:
         flow_inputs: all inputs of the flow.
         inputs: those that it needs.
         outputs: what the rest of the flow takes of it.
-        recurrent: how many recurrent layers are in it.
+        recurrent: the recurrent layers in it.
     """
 
     nodes: list[Node]
     flow_inputs: list[SymbolicTensor]
     inputs: list[SymbolicTensor]
     outputs: list[SymbolicTensor]
-    recurrent: int
+    recurrent: list[Any]
 
     def _values(self, leaves: list[Array]) -> list[Any]:
         """Return the array and the mask of each output for some rows of the flow's inputs."""
@@ -109,8 +112,14 @@ class Bottom:
         return [values[tensor] for tensor in self.outputs]
 
     def row_bytes(self, leaves: list[Array]) -> int:
-        """Return what the outputs for a row take, by those for one."""
-        return sum(array.nbytes for array in _arrays(self._values(leaves)))
+        """Return what a row's outputs, hash and places take, by the outputs for one row."""
+        return 32 + sum(array.nbytes for array in _arrays(self._values(leaves)))
+
+    def is_cheap(self, leaves: list[Array]) -> bool:
+        """Return whether rows of the flow's inputs are computed as fast as they are compared."""
+        steps = max((leaf.shape[1] for leaf in leaves if leaf.ndim > 1), default=1)
+        flops: int = steps * sum(layer._flops_per_step() for layer in self.recurrent)
+        return flops < _LEAST_FLOPS
 
     def run(
         self,
@@ -151,14 +160,15 @@ def bottom_of(flow: Flow) -> Bottom | None:
     exact = set(flow.inputs)
     # What comes from a recurrent layer: nothing else is worth keeping.
     worth: set[SymbolicTensor] = set()
-    recurrent = 0
+    recurrent = []
     for node in flow.nodes:
         if not (exact.issuperset(node.sources()) and _is_exact(node)):
             continue
         exact.update(flatten(node.outputs))
-        if is_recurrent(node.layer):
-            recurrent += 1
-        if is_recurrent(node.layer) or not worth.isdisjoint(node.sources()):
+        layer = _unfolded(node.layer)
+        if type(layer) in _RECURRENT:
+            recurrent.append(layer)
+        if type(layer) in _RECURRENT or not worth.isdisjoint(node.sources()):
             worth.update(flatten(node.outputs))
     rest = [node for node in flow.nodes if worth.isdisjoint(flatten(node.outputs))]
     used = {tensor for node in rest for tensor in node.sources()} | {*flatten(flow.outputs)}
@@ -170,9 +180,9 @@ def bottom_of(flow: Flow) -> Bottom | None:
     return Bottom(nodes, flow.inputs, inputs, outputs, recurrent) if outputs else None
 
 
-def is_recurrent(layer: Any) -> bool:
-    """Return whether a layer is a recurrent one of this package, perhaps with its embedding."""
-    return type(layer) in (*FOLDED, Bidirectional, FoldedEmbedding)
+def _unfolded(layer: Any) -> Any:
+    """Return the recurrent layer of a folded embedding, or the layer itself."""
+    return layer.layer if type(layer) is FoldedEmbedding else layer
 
 
 def is_packed(layer: Any) -> bool:
@@ -188,7 +198,7 @@ def _is_exact(node: Node) -> bool:
     leaves = flatten((node.inputs, node.args, node.kwargs))
     if any(not isinstance(leaf, SymbolicTensor) and leaf not in (None, False) for leaf in leaves):
         return False  # training, or an array for rows in their order
-    layer = node.layer.layer if type(node.layer) is FoldedEmbedding else node.layer
+    layer = _unfolded(node.layer)
     if type(layer) is Activation:
         return type(layer.activation) is BuiltIn
     if type(layer) is Bidirectional:
@@ -197,7 +207,7 @@ def _is_exact(node: Node) -> bool:
 
 
 def alike(arrays: list[Array]) -> tuple[Array, Array] | None:
-    """Return the first rows of each kind, and which kind each row is of.
+    """Return a row of each kind, and which kind each row is of.
 
     Args:
         arrays: ``(rows, ...)``; rows are alike if they are byte for byte in all of them.
@@ -205,23 +215,23 @@ def alike(arrays: list[Array]) -> tuple[Array, Array] | None:
     Returns None if too few of a sample are alike, or too few of all.
     """
     rows = len(arrays[0])
-    sample = np.unique(np.random.default_rng(0).integers(0, rows, 8 * math.isqrt(rows)))
+    sample = np.unique(np.random.default_rng(0).integers(0, rows, 4 * math.isqrt(rows)))
     pairs = len(sample) - len(np.unique(_hashes([array[sample] for array in arrays])))
     if pairs < _FEWEST_PAIRS:
         return None
     hashes = _hashes(arrays)
-    order = np.argsort(hashes, kind="stable")
+    order = np.argsort(hashes)
     again = np.zeros(rows, bool)
     again[1:] = hashes[order[1:]] == hashes[order[:-1]]
     for start in range(0, rows, _BLOCK):
         places = start + np.flatnonzero(again[start : start + _BLOCK])
         for array in arrays:
-            one, other = (_bytes(array[order[p]]) for p in (places - 1, places))
+            one, other = (_bytes(array.take(order[p], axis=0)) for p in (places - 1, places))
             again[places] &= (one == other).all(axis=1)
     groups = np.empty(rows, np.intp)
     groups[order] = np.cumsum(~again) - 1
-    firsts = order[~again]
-    return (firsts, groups) if len(firsts) <= (1 - WORTHWHILE) * rows else None
+    kinds = order[~again]
+    return (kinds, groups) if len(kinds) <= (1 - WORTHWHILE) * rows else None
 
 
 def _bytes(rows: Array) -> Array:

@@ -89,8 +89,8 @@ class Beginning:
         ]
 
     def row_bytes(self, x: Array) -> int:
-        """Return what the outputs for a row of ids take."""
-        total = 0
+        """Return what the walks of a row of ids and their outputs take."""
+        total = 16 * x[:1].size * len(self.directions())  # ids, words, masks
         for layer in self.directions():
             last = self.stack[-1] if len(self.stack) > 1 else layer
             steps = x.shape[1] if last.return_sequences and x.ndim > 1 else 1
@@ -211,10 +211,14 @@ class Plan:
         self.beginnings = [*beginnings_of(self.flow)]
         bottom = bottom_of(self.flow)
         walked = sum(len(beginning.stack) for beginning in self.beginnings)
-        if bottom and (not self.beginnings or bottom.recurrent > walked):
+        if bottom and len(bottom.recurrent) > walked and not bottom.is_cheap(self.leaves):
             self.bottom = bottom
-        if not self.beginnings and not self.bottom:
-            self.why = "no recurrent layer of the packed backend is above exact layers alone"
+        elif not self.beginnings:
+            self.why = (
+                "rows are computed as fast as they are compared"
+                if bottom
+                else "no recurrent layer of the packed backend is above exact layers alone"
+            )
 
     def __str__(self) -> str:
         counts, begin = self.counts, "shared" if self.shares else "nothing is shared"
@@ -229,9 +233,7 @@ class Plan:
         """Return parts of the rows, each of whole batches."""
         count = rows
         if not self.why:
-            each = 4 * sum(leaf[:1].nbytes for leaf in self.leaves)
-            for beginning in self.beginnings:
-                each += beginning.row_bytes(self._input(beginning.ids))
+            each = sum(start.row_bytes(self._input(start.ids)) for start in self.beginnings)
             if self.bottom:
                 each += self.bottom.row_bytes([leaf[:1] for leaf in self.leaves])
             count = min(WINDOW_ROWS, WINDOW_BYTES // max(1, each))
@@ -279,10 +281,10 @@ class Plan:
             arrays = [leaf[window] for leaf in self.leaves]
             found = alike([arrays[self.flow.inputs.index(tensor)] for tensor in self.bottom.inputs])
             if found is not None:
-                firsts, groups = found
-                self.counts["rows"] += len(firsts)
+                kinds, groups = found
+                self.counts["rows"] += len(kinds)
                 self.counts["all rows"] += len(groups)
-                self.bottom.run(arrays, firsts, batch_size, each)
+                self.bottom.run(arrays, kinds, batch_size, each)
                 return [(self.bottom.outputs, partial(self.bottom.take, groups))]
         takings: list[tuple[list[SymbolicTensor], Taking]] = []
         calls: list[Callable[[], None]] = []

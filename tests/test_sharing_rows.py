@@ -16,6 +16,7 @@ from rnn_core import _duplicates, _sharing
 @pytest.fixture(autouse=True)
 def small_windows(monkeypatch):
     monkeypatch.setattr(_sharing, "WINDOW_ROWS", 192)
+    monkeypatch.setattr(_duplicates, "_LEAST_FLOPS", 0)
 
 
 def deep_graph():
@@ -101,24 +102,32 @@ def test_how_many_rows_are_different(capsys):
 def test_kinds_of_rows(dtype, shape, rng):
     rows = rng.integers(0, 256, (50, *shape)).astype(dtype)
     numbers = rng.integers(0, 50, 300)
-    firsts, groups = _duplicates.alike([np.asfortranarray(rows[numbers])])
-    np.testing.assert_array_equal(rows[numbers[firsts]][groups], rows[numbers])
-    kinds = {row.tobytes() for row in rows[numbers]}
-    assert len(firsts) == len(kinds)
+    kinds, groups = _duplicates.alike([np.asfortranarray(rows[numbers])])
+    np.testing.assert_array_equal(rows[numbers[kinds]][groups], rows[numbers])
+    assert len(kinds) == len({row.tobytes() for row in rows[numbers]})
 
 
 def test_rows_of_one_hash(monkeypatch, rng):
     monkeypatch.setattr(_duplicates, "_hashes", lambda arrays: np.zeros(len(arrays[0]), np.uint64))
     rows = np.repeat(rng.standard_normal((2, 3)), [60, 40], axis=0)
-    firsts, groups = _duplicates.alike([rows])
-    np.testing.assert_array_equal(rows[firsts][groups], rows)
-    assert len(firsts) == 2
+    kinds, groups = _duplicates.alike([rows])
+    np.testing.assert_array_equal(rows[kinds][groups], rows)
+    assert len(kinds) == 2
 
 
 def test_rows_with_nothing_in_common(capsys, rng):
     model = rc.Sequential([rc.Input((6, 3)), rc.LSTM(7)])
     model.predict(rng.standard_normal((500, 6, 3)), batch_size=16, explain=True)
     assert capsys.readouterr().out == "nothing is shared: no rows of a sample are alike\n"
+
+
+def test_rows_that_are_computed_as_fast_as_compared(monkeypatch, capsys):
+    model = rc.Sequential([rc.Input((6, 3)), rc.LSTM(7)])
+    flops = 6 * 2 * (3 + 7) * 4 * 7
+    for least, said in ((flops, "shared: 1 of 100 "), (flops + 1, "nothing is shared: ")):
+        monkeypatch.setattr(_duplicates, "_LEAST_FLOPS", least)
+        model.predict(np.ones((100, 6, 3)), batch_size=16, explain=True)
+        assert capsys.readouterr().out.startswith(said)
 
 
 UNSHARED = {
