@@ -195,9 +195,9 @@ def is_packed(layer: Any) -> bool:
 
 def _is_exact(node: Node) -> bool:
     """Return whether a call's outputs for a row do not depend on the rows beside it."""
-    leaves = flatten((node.inputs, node.args, node.kwargs))
-    if any(not isinstance(leaf, SymbolicTensor) and leaf not in (None, False) for leaf in leaves):
-        return False  # training, or an array for rows in their order
+    for leaf in flatten((node.inputs, node.args, node.kwargs)):
+        if not isinstance(leaf, SymbolicTensor) and leaf is not None and leaf is not False:
+            return False  # training, or an array for rows in their order
     layer = _unfolded(node.layer)
     if type(layer) is Activation:
         return type(layer.activation) is BuiltIn

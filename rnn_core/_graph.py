@@ -103,6 +103,38 @@ def place(node: Node | None = None, index: int = 0) -> SymbolicTensor:
     return SymbolicTensor((), node or Node(None, []), index)
 
 
+def add_call(
+    nodes: list[Node],
+    layer: Any,
+    inputs: Any,
+    args: Any = (),
+    kwargs: Any = None,
+    count: int = 1,
+) -> Any:
+    """Add a layer's call to `nodes`, a model's calls in its place, and return the outputs.
+
+    Args:
+        nodes: the calls so far.
+        layer: what is called.
+        inputs, args, kwargs: with symbolic tensors for what is not known yet.
+        count: of outputs.
+    """
+    opens = hasattr(layer, "_unfold") and layer.built and not layer._is_users
+    if opens and not (args or kwargs or isinstance(inputs, dict)):
+        within: list[Node] = []
+        leaves = flatten(inputs)
+        if len(leaves) == len(layer.input_layers):
+            outputs = layer._unfold(leaves, within)
+            if len(flatten(outputs)) == count:
+                nodes.extend(within)
+                return outputs
+    node = Node(layer, inputs, args, kwargs or {})
+    tensors = [place(node, index) for index in range(count)]
+    node.outputs = tensors if count > 1 else tensors[0]
+    nodes.append(node)
+    return node.outputs
+
+
 def is_symbolic(structure: Any) -> bool:
     """Return whether a symbolic tensor is among the leaves."""
     if isinstance(structure, dict):

@@ -38,7 +38,7 @@ class Model(Layer):
     Returns arrays ``(batch, ...)`` in the structure of `outputs`. `compute_mask` runs the model.
     `fold_embeddings` may be set to False: a small embedding and the recurrent layer above it are
     then not run as one; `share_prefixes` too: `predict` then runs sequences of ids that begin alike
-    each from its beginning.
+    each from its beginning, and each of several rows that are alike.
 
     Raises:
         ValueError: outputs that need an input which is not among `inputs`; arrays of another
@@ -55,8 +55,8 @@ class Model(Layer):
     # Whether a small embedding and the recurrent layer above it run as one, by a table of
     # ``embeddings.kernel + bias``: faster, and equal but for rounding.
     fold_embeddings = True
-    # Whether `predict` computes once what sequences of ids that begin alike have in common: faster,
-    # and the same to the last bit.
+    # Whether `predict` computes once what sequences of ids that begin alike, or rows that are alike
+    # as a whole, have in common: faster, and the same to the last bit.
     share_prefixes = True
     _folded: list[_graph.Node] | None = None
 
@@ -239,7 +239,7 @@ class Model(Layer):
         """Add the model's calls on `inputs` to `nodes`, and return its outputs."""
         here: dict[Any, Any] = {}
         for tensor, given in zip(flatten(self._inputs), inputs, strict=True):
-            here[tensor] = add_call(nodes, tensor.node.layer, given)
+            here[tensor] = _graph.add_call(nodes, tensor.node.layer, given)
 
         def placed(structure: Any) -> Any:
             return map_leaves(
@@ -249,7 +249,7 @@ class Model(Layer):
         for node in self._calls():
             outputs = flatten(node.outputs)
             arguments = placed(node.inputs), placed(node.args), placed(node.kwargs)
-            made = add_call(nodes, node.layer, *arguments, count=len(outputs))
+            made = _graph.add_call(nodes, node.layer, *arguments, count=len(outputs))
             here.update(zip(outputs, flatten(made), strict=True))
         return placed(self._outputs)
 
@@ -257,8 +257,7 @@ class Model(Layer):
         """Return the calls of this model on inputs, and of the models within it."""
         nodes: list[_graph.Node] = []
         places = [_graph.place() for _ in self.input_layers]
-        outputs = self._unfold(places, nodes)
-        return _graph.Flow(nodes, places, outputs)
+        return _graph.Flow(nodes, places, self._unfold(places, nodes))
 
     def predict(
         self,
@@ -275,7 +274,8 @@ class Model(Layer):
             batch_size: rows to a batch; chosen by the model's size if not given.
             progress: show a progress bar; needs tqdm.
             verbose: Keras's argument; it has no effect.
-            explain: print how many steps the rows have, and how many of them are computed.
+            explain: print how many steps or rows there are and how many of them are different,
+                or why none are shared.
 
         Raises:
             ValueError, TypeError: as for a call.
@@ -412,38 +412,6 @@ class Model(Layer):
         # The order of a file's layers is part of the format of its weights.
         model._layers = layers
         return model
-
-
-def add_call(
-    nodes: list[_graph.Node],
-    layer: Any,
-    inputs: Any,
-    args: Any = (),
-    kwargs: Any = None,
-    count: int = 1,
-) -> Any:
-    """Add a layer's call to `nodes`, a model's calls in its place, and return the outputs.
-
-    Args:
-        nodes: the calls so far.
-        layer: what is called.
-        inputs, args, kwargs: with symbolic tensors for what is not known yet.
-        count: of outputs.
-    """
-    model = isinstance(layer, Model) and layer.built and not layer._is_users
-    if model and not args and not kwargs and not isinstance(inputs, dict):
-        within: list[_graph.Node] = []
-        leaves = flatten(inputs)
-        if len(leaves) == len(layer.input_layers):
-            outputs = layer._unfold(leaves, within)
-            if len(flatten(outputs)) == count:
-                nodes.extend(within)
-                return outputs
-    node = _graph.Node(layer, inputs, args, kwargs or {})
-    tensors = [_graph.place(node, index) for index in range(count)]
-    node.outputs = tensors if count > 1 else tensors[0]
-    nodes.append(node)
-    return node.outputs
 
 
 def check_names(model_name: str, layers: Iterable[Layer]) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from rnn_core._folding import fold
-from rnn_core._graph import Flow, Node, SymbolicTensor
+from rnn_core._graph import Flow, Node, SymbolicTensor, add_call
 from rnn_core._input import InputLayer
 from rnn_core._layer import Layer
 from rnn_core._layers.embedding import Embedding
-from rnn_core._model import Model, add_call, check_names, named_input
+from rnn_core._model import Model, check_names, named_input
 from rnn_core._nest import is_shape
 from rnn_core._registry import config_of, known_objects, layer_from_config
 from rnn_core._typing import Array

@@ -128,15 +128,16 @@ def test_the_same_bits(name, mask_zero, capsys, rng):
     assert said.startswith("shared: ")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
-    arrays(np.int64, st.tuples(st.integers(17, 60), st.integers(1, 9)), elements=st.integers(0, 2))
+    st.sampled_from(sorted(CHAINS)),
+    st.booleans(),
+    arrays(np.int64, st.tuples(st.integers(17, 60), st.integers(1, 9)), elements=st.integers(0, 2)),
 )
-def test_any_rows(ids):
-    for mask_zero in (False, True):
-        model = chain(rc.LSTM(3), mask_zero=mask_zero)
-        shared, alone = both_ways(model, ids)
-        assert_same(shared, alone)
+def test_any_rows(name, mask_zero, ids):
+    model = chain(*CHAINS[name](), mask_zero=mask_zero)
+    shared, alone = both_ways(model, ids)
+    assert_same(shared, alone)
 
 
 @SHARED

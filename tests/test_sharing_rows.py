@@ -161,6 +161,15 @@ def test_dropout_in_effect_is_not_shared(capsys):
     assert len(np.unique(y, axis=0)) > 1
 
 
+def test_states_given_as_an_array_are_not_shared(capsys, rng):
+    x = rc.Input((5, 3))
+    state = rng.standard_normal((20, 4)).astype(np.float32)
+    model = rc.Model(x, rc.GRU(4)(x, initial_state=[state]))
+    y = model.predict(np.ones((60, 5, 3)), batch_size=20, explain=True)
+    assert capsys.readouterr().out.startswith("nothing is shared: ")
+    assert len(np.unique(y, axis=0)) == 20
+
+
 def test_memory_is_that_of_a_window(monkeypatch, rng):
     """Sequences of all rows would take 52 MB."""
     monkeypatch.setattr(_sharing, "WINDOW_BYTES", 2 << 20)
