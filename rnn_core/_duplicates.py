@@ -134,15 +134,18 @@ class Bottom:
             batch = rows[start : start + batch_size]
             return self._values([leaf[batch] for leaf in leaves])
 
-        def keep(start: int) -> None:
-            for kept, array in zip(_arrays(self._kept), _arrays(of_batch(start)), strict=True):
-                kept[start : start + batch_size] = array
-
         def room(array: Array | None) -> Array | None:
             return None if array is None else np.empty((len(rows), *array.shape[1:]), array.dtype)
 
-        self._kept = map_leaves(room, of_batch(0))
-        each([partial(keep, start) for start in range(0, len(rows), batch_size)])
+        def keep(start: int, values: Any = None) -> None:
+            values = of_batch(start) if values is None else values
+            for kept, array in zip(_arrays(self._kept), _arrays(values), strict=True):
+                kept[start : start + batch_size] = array
+
+        first = of_batch(0)
+        self._kept = map_leaves(room, first)
+        keep(0, first)
+        each([partial(keep, start) for start in range(batch_size, len(rows), batch_size)])
 
     def take(self, groups: Array, batch: slice) -> Values:
         """Return the outputs for a batch of rows, each of which is like a row of `run`."""

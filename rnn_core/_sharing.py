@@ -227,7 +227,7 @@ class Plan:
             for what in ("rows", "steps")
             if counts[f"all {what}"]
         ]
-        return f"{begin}: {self.why or ', '.join(told) or 'no rows of a sample are alike'}"
+        return f"{begin}: {self.why or ', '.join(told) or 'too few rows are alike'}"
 
     def windows(self, rows: int, batch_size: int) -> list[slice]:
         """Return parts of the rows, each of whole batches."""
