@@ -79,7 +79,8 @@ class Beginning:
         ids = self.embedding._cast(x)
         if ids.ndim != 2 or ids.size == 0:
             return []
-        mask, embeddings = self.embedding.compute_mask(ids), self.embedding.embeddings
+        mask = self.embedding.compute_mask(ids)
+        embeddings = np.ascontiguousarray(self.embedding.embeddings)
         directions, upper = self.directions(), self.stack[1:]
         tables = self.folded._current_table() if self.folded else None
         tables = tables if isinstance(tables, list) else [tables] * len(directions)

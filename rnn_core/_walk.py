@@ -12,16 +12,19 @@ from typing import Any
 
 import numpy as np
 
+from rnn_core import _engine
 from rnn_core._nest import flatten
 from rnn_core._typing import Array
 
 # Sorted sequences that are walked together, or fewer: their states are alive at once.
-WINDOW_ROWS = 16384
+WINDOW_ROWS = 4096
 # What the returned sequences of a window take.
 WINDOW_BYTES = 64 << 20
 # Sharing has to spare this part of the steps to be worth the sorting and the copies of states.
 WORTHWHILE = 0.15
 _END = -1
+
+States = tuple[Array, ...]  # of one layer
 
 
 def plan_of(layer: Any) -> Any:
@@ -115,9 +118,10 @@ class Walk:
         ids, lengths, order = self.ids[window], self.lengths[window], self.order[window]
         own = self.own[window].copy()
         own[0] = 0
-        states: list[list[Array]] = []
+        states = [_engine.first_states(plan_of(layer)) for layer in self.layers]
         node_of = np.zeros(len(ids), np.intp)
-        tops = [np.zeros((1, self.layers[-1].cell.units), self.layers[-1].dtype)]
+        units = self.layers[-1].cell.units
+        tops = [np.zeros((1, units), self.layers[-1].dtype)]
         numbers = [node_of]
         for level in range(int(lengths.max())):
             begins = (own <= level) & (lengths > level)
@@ -125,10 +129,10 @@ class Walk:
             node_of = begins.cumsum() - 1
             ends = lengths == level + 1
             for kept, state in zip(self.last, states[-1], strict=False):
-                kept[order[ends]] = state[node_of[ends]]
+                kept[order[ends]] = state[node_of[ends], :units]
             if self.sequence is not None:
                 numbers.append(node_of + sum(map(len, tops)))
-                tops.append(states[-1][0])
+                tops.append(states[-1][0][:, :units])
         if self.sequence is not None:
             places = self._places(order, np.stack(numbers, axis=1))
             self.sequence[order] = np.concatenate(tops)[places]
@@ -146,20 +150,16 @@ class Walk:
         places = np.take_along_axis(numbers, mask.cumsum(axis=1), axis=1)
         return np.where(mask, places, 0) if self.layers[-1].zero_output_for_mask else places
 
-    def _step(self, ids: Array, states: list[list[Array]], parents: Array) -> list[list[Array]]:
+    def _step(self, ids: Array, states: list[States], parents: Array) -> list[States]:
         """Return each layer's states after one id more than their parents' have had."""
         following = []
-        table = self.table
-        x = ids[:, None] if table is not None else self.embeddings[ids][:, None]
-        for floor, layer in enumerate(self.layers):
-            shape = (len(ids), layer.cell.units)
-            if states:
-                mine = [state[parents] for state in states[floor]]
-            else:
-                mine = [np.zeros(shape, layer.dtype) for _ in flatten(layer.cell.state_size)]
-            plan_of(layer).run(x, tuple(mine), np.empty(shape, layer.dtype), table=table)
-            following.append(mine)
-            x, table = mine[0][:, None], None
+        projected = self.table is not None
+        inputs: Array = self.embeddings if self.table is None else self.table
+        which: Array | None = ids
+        for layer, before in zip(self.layers, states, strict=True):
+            after = _engine.step_nodes(plan_of(layer), inputs, which, parents, before, projected)
+            following.append(after)
+            inputs, which, projected = after[0], None, False
         return following
 
 
