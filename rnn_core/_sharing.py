@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnn_core import _engine
 from rnn_core._bidirectional import MERGE, Bidirectional
 from rnn_core._duplicates import Bottom, alike, bottom_of, is_packed
 from rnn_core._folding import FOLDED, TRAINING_ONLY, FoldedEmbedding
