@@ -14,11 +14,12 @@ from rnn_core._folding import fold_nodes
 from rnn_core._graph import SymbolicTensor
 from rnn_core._input import InputLayer
 from rnn_core._layer import Layer
-from rnn_core._nest import flatten, is_shape, map_leaves, pack_like, shapes_of
+from rnn_core._nest import flatten, is_shape, listed, map_leaves, pack_like, shapes_of
 from rnn_core._registry import LAYERS, known_objects
 from rnn_core._rnn import RNN
 from rnn_core._states import Together
 from rnn_core._weights import Weight
+from rnn_core._windows import depth, is_iterator
 
 
 class Model(Layer):
@@ -180,22 +181,51 @@ class Model(Layer):
 
     def _arrange(self, inputs: Any) -> Any:
         """Return arrays in the structure of the model's inputs, shapes checked."""
-        layers = self.input_layers
-        if isinstance(inputs, dict):
-            leaves = [named_input(inputs, key, self.name) for key in self._input_keys()]
-        elif len(layers) > 1:
-            leaves = flatten(inputs)
-        else:
-            # One array, also as a list of one; a list of numbers is an array too.
-            alone = isinstance(inputs, (list, tuple)) and len(inputs) == 1
-            nested = alone and np.ndim(inputs[0]) == len(layers[0].batch_shape)
-            leaves = [inputs[0] if nested else inputs]
-        if len(leaves) != len(layers):
-            raise ValueError(f"{self.name}: {len(leaves)} inputs, expected {len(layers)}")
-        arrays = [np.asarray(leaf) for leaf in leaves]
-        for array, layer in zip(arrays, layers, strict=True):
+        arrays = [np.asarray(leaf) for leaf in self._columns(inputs)]
+        for array, layer in zip(arrays, self.input_layers, strict=True):
             layer._check_shape(array.shape)
         return pack_like(self._inputs, arrays)
+
+    def _columns(self, inputs: Any) -> Any:
+        """Return what is given for each of the model's inputs; an iterator is one for all."""
+        if is_iterator(inputs):
+            return inputs
+        layers = self.input_layers
+        axes = [len(layer.batch_shape) for layer in layers]
+        if isinstance(inputs, dict):
+            leaves = [named_input(inputs, key, self.name) for key in self._input_keys()]
+        elif len(layers) == 1:
+            # One array, also as a list of one; a list of numbers or of sequences is an input too.
+            alone = isinstance(inputs, (list, tuple)) and [*map(depth, inputs)] == axes
+            leaves = [inputs[0] if alone else inputs]
+        else:
+            own = self._inputs.values() if isinstance(self._inputs, dict) else self._inputs
+            flat = all(isinstance(tensor, SymbolicTensor) for tensor in own)
+            leaves = listed(inputs) if flat else flatten(inputs)
+        if len(leaves) != len(layers):
+            raise ValueError(f"{self.name}: {len(leaves)} inputs, expected {len(layers)}")
+        return leaves
+
+    def _input_shapes(self) -> list[Any]:
+        """Return the shapes of the model's inputs, with None for what is not known."""
+        return [layer.batch_shape for layer in self.input_layers]
+
+    def _own_lengths(self) -> list[bool]:
+        """Return for each output whether its rows may have lengths of their own."""
+        return [None in tensor.shape[1:] for tensor in flatten(self._outputs)]
+
+    def _chain_of_layers(self, inputs: Any) -> list[Any] | None:
+        """Return the model's layers if it is a chain of them; it is built for `inputs`."""
+        tensor = self._inputs
+        chain = []
+        for node in self._calls():
+            if isinstance(node.layer, InputLayer):
+                continue
+            if node.inputs is not tensor or node.args or node.kwargs:
+                return None
+            chain.append(node.layer)
+            tensor = node.outputs
+        return chain if tensor is self._outputs else None
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         with Together():
@@ -266,29 +296,48 @@ class Model(Layer):
         progress: bool = False,
         verbose: Any = None,
         explain: bool = False,
+        out: Any = None,
     ) -> Any:
         """Return the outputs for many rows, computed batch by batch on `get_num_threads` threads.
 
+        Sequences may have any lengths: a row gets what the model gives it alone. Rows of one length
+        run together; rows of similar lengths too, padded and masked, where that changes no bit of
+        what recurrent layers give.
+
         Args:
-            x: arrays as for a call, ``(rows, ...)`` with any number of rows.
+            x: for each of the model's inputs rows ``(rows, ...)``: an array, which may be mapped
+                from a file larger than memory; for an input of any number of timesteps also a list
+                or tuple of sequences ``(timesteps, ...)`` or an Arrow column of lists. Or an
+                iterator, of rows or of batches of rows, as tuples if there are several inputs.
             batch_size: rows to a batch; chosen by the model's size if not given.
             progress: show a progress bar; needs tqdm.
             verbose: Keras's argument; it has no effect.
             explain: print how many steps or rows there are and how many of them are different,
                 or why none are shared.
+            out: arrays ``(rows, ...)`` to write to, such as memory maps, in the structure of the
+                outputs; an iterator may give fewer rows. After an error they hold some of the rows.
+
+        Returns arrays ``(rows, ...)`` in the structure of the outputs and the order of the rows. If
+        sequences or an iterator were given, outputs with timesteps are lists of arrays
+        ``(timesteps, ...)``.
 
         Raises:
-            ValueError, TypeError: as for a call.
+            ValueError, TypeError: as for a call; the row is named, counted from 0. A stateful model
+                and something else than arrays; `out` that does not fit.
             ImportError: `progress` without tqdm.
 
-        >>> from rnn_core import Dense, Sequential
+        >>> from rnn_core import Dense, Embedding, SimpleRNN, Sequential
         >>> model = Sequential([Dense(1, kernel_initializer="ones")])
         >>> model.predict([[1.0, 2.0], [3.0, 4.0]], batch_size=1).tolist()
         [[3.0], [7.0]]
+        >>> count = SimpleRNN(1, None, return_sequences=True, **dict.fromkeys(
+        ...     ["kernel_initializer", "recurrent_initializer"], "ones"))
+        >>> model = Sequential([Embedding(9, 1, embeddings_initializer="ones"), count])
+        >>> [steps.ravel().tolist() for steps in model.predict([[3, 4, 5], [6], [7, 8]])]
+        [[1.0, 2.0, 3.0], [1.0], [1.0, 2.0]]
         """
-        x = self._arrange(x)
         with Together():
-            return _predict.predict(self, x, batch_size, bool(progress), bool(explain))
+            return _predict.predict(self, x, batch_size, bool(progress), bool(explain), out)
 
     def load_weights(self, path: Any) -> None:
         """Replace the values of all weights by those of a file.

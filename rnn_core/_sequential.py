@@ -12,10 +12,13 @@ from rnn_core._graph import Flow, Node, SymbolicTensor, add_call
 from rnn_core._input import InputLayer
 from rnn_core._layer import Layer
 from rnn_core._layers.embedding import Embedding
+from rnn_core._layers.masking import Masking
 from rnn_core._model import Model, check_names, named_input
-from rnn_core._nest import is_shape
+from rnn_core._nest import is_shape, shapes_of
+from rnn_core._recurrent import _Recurrent
 from rnn_core._registry import config_of, known_objects, layer_from_config
 from rnn_core._typing import Array
+from rnn_core._windows import is_iterator
 
 
 class Sequential(Model):
@@ -107,12 +110,32 @@ class Sequential(Model):
         self.built = True
 
     def _arrange(self, inputs: Any) -> Any:
-        if isinstance(inputs, dict) and self._input is not None:
-            inputs = named_input(inputs, self._input.name, self.name)
-        array = np.asarray(inputs)
+        array = np.asarray(*self._columns(inputs))
         if self._input is not None:
             self._input._check_shape(array.shape)
         return array
+
+    def _columns(self, inputs: Any) -> Any:
+        if isinstance(inputs, dict) and self._input is not None:
+            inputs = named_input(inputs, self._input.name, self.name)
+        return inputs if is_iterator(inputs) else [inputs]
+
+    def _input_shapes(self) -> list[Any]:
+        if self._input is not None:
+            return [self._input.batch_shape]
+        # Of what the first layer takes, at least the number of axes is known.
+        first = self._chain[0] if self._chain else None
+        axes = 2 if isinstance(first, Embedding) else 3
+        known = isinstance(first, (Embedding, Masking, _Recurrent))
+        return [(None,) * axes if known else None]
+
+    def _own_lengths(self) -> list[bool]:
+        shapes = shapes_of(self.compute_output_shape(self._input_shapes()[0]))
+        return [None in shape[1:] for shape in shapes]
+
+    def _chain_of_layers(self, inputs: Any) -> list[Any] | None:
+        self._build_for(inputs)
+        return self._steps if self.fold_embeddings else self._chain
 
     def _static_shape(self, shape: tuple[int, ...]) -> tuple[Any, ...]:
         """Return what is said of the inputs' shape, or this one's if nothing is."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from rnn_core._folding import FOLDED, TRAINING_ONLY, FoldedEmbedding
 from rnn_core._graph import Flow, Node, SymbolicTensor, Values, run, taken
 from rnn_core._input import InputLayer
 from rnn_core._layers.embedding import Embedding
-from rnn_core._nest import flatten, map_leaves
+from rnn_core._nest import flatten
 from rnn_core._states import Together
 from rnn_core._typing import Array
 from rnn_core._walk import WORTHWHILE, Walk
@@ -71,14 +71,22 @@ class Beginning:
         lowest = self.stack[0]
         return lowest._directions() if type(lowest) is Bidirectional else [lowest]
 
-    def walks(self, x: Any) -> list[Walk]:
-        """Return one walk for each direction over ids ``(rows, timesteps)``, if there are any."""
+    def walks(self, x: Any, lengths: Array | None = None) -> list[Walk]:
+        """Return one walk for each direction over ids ``(rows, timesteps)``, if there are any.
+
+        Args:
+            x: the ids.
+            lengths: of the rows, if they are padded.
+        """
         for layer, features in self.checks:
             layer._check_shape((*np.shape(x), *features))
         ids = self.embedding._cast(x)
         if ids.ndim != 2 or ids.size == 0:
             return []
         mask = self.embedding.compute_mask(ids)
+        if lengths is not None:
+            inside = np.arange(ids.shape[1]) < lengths[:, None]
+            mask = inside if mask is None else mask & inside
         embeddings = np.ascontiguousarray(self.embedding.embeddings)
         directions, upper = self.directions(), self.stack[1:]
         tables = self.folded._current_table() if self.folded else None
@@ -189,36 +197,13 @@ def _is_walked(layer: Any) -> bool:
     return type(layer) in FOLDED and is_packed(layer) and hasattr(layer.cell, "units")
 
 
-class Plan:
-    """What rows of a model's inputs share, decided window by window; its text says it.
+@dataclass
+class Account:
+    """What is shared so far, or why nothing is; its text says it."""
 
-    Args:
-        model: a model.
-        x: its inputs, ``(rows, ...)`` each.
-    """
-
-    def __init__(self, model: Model, x: Any) -> None:
-        self.model, self.x = model, x
-        self.beginnings: list[Beginning] = []
-        self.bottom: Bottom | None = None
-        self.counts: Counter[str] = Counter()
-        self.shares = False
-        self.why = _reason_against(model)
-        if self.why:
-            return
-        self.leaves = flatten(x)
-        self.flow = model._flow(x)
-        self.beginnings = [*beginnings_of(self.flow)]
-        bottom = bottom_of(self.flow)
-        walked = sum(len(beginning.stack) for beginning in self.beginnings)
-        if bottom and len(bottom.recurrent) > walked and not bottom.is_cheap(self.leaves):
-            self.bottom = bottom
-        elif not self.beginnings:
-            self.why = (
-                "rows are computed as fast as they are compared"
-                if bottom
-                else "no recurrent layer of the packed backend is above exact layers alone"
-            )
+    counts: Counter[str] = field(default_factory=Counter)
+    shares: bool = False
+    why: str | None = "one batch"
 
     def __str__(self) -> str:
         counts, begin = self.counts, "shared" if self.shares else "nothing is shared"
@@ -227,7 +212,56 @@ class Plan:
             for what in ("rows", "steps")
             if counts[f"all {what}"]
         ]
-        return f"{begin}: {self.why or ', '.join(told) or 'too few rows are alike'}"
+        return f"{begin}: {', '.join(told) or self.why or 'too few rows are alike'}"
+
+
+class Plan:
+    """What rows of a model's inputs share, decided window by window.
+
+    Args:
+        model: a model.
+        x: its inputs, ``(rows, ...)`` each.
+        account: gets what is shared.
+        lengths: of the rows, if they are padded.
+    """
+
+    def __init__(
+        self, model: Model, x: Any, account: Account, lengths: Array | None = None
+    ) -> None:
+        self.model, self.x, self.account, self.lengths = model, x, account, lengths
+        self.beginnings: list[Beginning] = []
+        self.bottom: Bottom | None = None
+        self.why = _reason_against(model) or self._reason_against_all()
+        account.why = self.why
+
+    def _reason_against_all(self) -> str | None:
+        """Find what rows may share; return why they may not."""
+        self.leaves = flatten(self.x)
+        self.flow = self.model._flow(self.x)
+        self.beginnings = [*beginnings_of(self.flow)]
+        if self.lengths is not None:
+            return None if self._ends_padding() else "rows have lengths of their own"
+        bottom = bottom_of(self.flow)
+        walked = sum(len(beginning.stack) for beginning in self.beginnings)
+        if bottom and len(bottom.recurrent) > walked and not bottom.is_cheap(self.leaves):
+            self.bottom = bottom
+        elif not self.beginnings and bottom:
+            return "rows are computed as fast as they are compared"
+        elif not self.beginnings:
+            return "no recurrent layer of the packed backend is above exact layers alone"
+        return None
+
+    def _ends_padding(self) -> bool:
+        """Return whether the beginnings are all that sees padding, and see no output of it."""
+        given = [tensor for beginning in self.beginnings for tensor in beginning.outputs]
+        above = self.flow.between(given, flatten(self.flow.outputs))
+        tops = [layer for start in self.beginnings for layer in (*start.directions(), *start.stack)]
+        return (
+            bool(given)
+            and not any(tensor in self.flow.inputs for node in above for tensor in node.sources())
+            and not any(start.stack[-1].return_sequences for start in self.beginnings)
+            and not any(getattr(layer, "zero_output_for_mask", False) for layer in tops)
+        )
 
     def windows(self, rows: int, batch_size: int) -> list[slice]:
         """Return parts of the rows, each of whole batches."""
@@ -244,8 +278,10 @@ class Plan:
         leaf: Array = self.leaves[self.flow.inputs.index(tensor)]
         return leaf
 
-    def share(self, window: slice, batch_size: int, each: Each) -> Callable[[slice], Any]:
+    def share(self, window: slice, batch_size: int, each: Each) -> Callable[[slice], Any] | None:
         """Compute what rows of a window share; return what gives a batch's outputs.
+
+        None is returned if they share nothing.
 
         Args:
             window: of `windows`.
@@ -254,8 +290,8 @@ class Plan:
         """
         takings = [] if self.why else self._takings(window, batch_size, each)
         if not takings:
-            return lambda batch: self.model(map_leaves(lambda leaf: leaf[batch], self.x))
-        self.shares = True
+            return None
+        self.account.shares = True
         inputs, outputs = self.flow.inputs, self.flow.outputs
         given = [tensor for tensors, _ in takings for tensor in tensors]
         nodes = self.flow.between([*inputs, *given], flatten(outputs))
@@ -282,35 +318,29 @@ class Plan:
             found = alike([arrays[self.flow.inputs.index(tensor)] for tensor in self.bottom.inputs])
             if found is not None:
                 kinds, groups = found
-                self.counts["rows"] += len(kinds)
-                self.counts["all rows"] += len(groups)
+                self.account.counts["rows"] += len(kinds)
+                self.account.counts["all rows"] += len(groups)
                 self.bottom.run(arrays, kinds, batch_size, each)
                 return [(self.bottom.outputs, partial(self.bottom.take, groups))]
         takings: list[tuple[list[SymbolicTensor], Taking]] = []
-        calls: list[Callable[[], None]] = []
+        shared: list[Walk] = []
+        lengths = None if self.lengths is None else self.lengths[window]
         for beginning in self.beginnings:
             x = self._input(beginning.ids)[window]
-            walks = _walks(beginning, x, window)
+            walks = beginning.walks(x, lengths)
             nodes, steps = sum(walk.nodes for walk in walks), sum(walk.steps for walk in walks)
-            self.counts["steps"] += nodes
-            self.counts["all steps"] += steps
+            self.account.counts["steps"] += nodes
+            self.account.counts["all steps"] += steps
             if steps and nodes <= (1 - WORTHWHILE) * steps:
-                for walk in walks:
-                    walk.begin()
-                    calls += [partial(walk.run, part) for part in walk.windows()]
+                shared += walks
                 takings.append((beginning.outputs, partial(beginning.take, walks, x)))
-        each(calls)
+        # What is not walked would see the padding.
+        if lengths is not None and len(takings) < len(self.beginnings):
+            return []
+        for walk in shared:
+            walk.begin()
+        each([partial(walk.run, part) for walk in shared for part in walk.windows()])
         return takings
-
-
-def _walks(beginning: Beginning, x: Array, window: slice) -> list[Walk]:
-    """Return the walks over a window's ids; an error says where the window begins."""
-    try:
-        return beginning.walks(x)
-    except ValueError as error:
-        if window.start:
-            raise ValueError(f"in the rows from {window.start:,}: {error}") from error
-        raise
 
 
 def _reason_against(model: Model) -> str | None:

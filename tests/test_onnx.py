@@ -172,6 +172,25 @@ def test_predict_splits_what_can_be_split():
         model.predict(x, batch_size=0)
 
 
+def test_predict_of_sequences_of_any_lengths(rng):
+    model = rc.load(GOLDEN / "tf2onnx_bidirectional.onnx")
+    rows = [rng.standard_normal((n, 5)).astype(np.float32) for n in (3, 5, 3, 1, 5, 2)]
+    expected = np.concatenate([model(row[None]) for row in rows])
+    np.testing.assert_allclose(model.predict(rows), expected, atol=1e-6)
+    tagger = rc.load(GOLDEN / "torch_lstm_batch_first.onnx")
+    ids = [[3, 1, 4], [1], [5, 9, 2], [6, 5]]
+    for mine, row in zip(tagger.predict(tuple(ids)), ids, strict=True):
+        np.testing.assert_allclose(mine, tagger([row])[0], atol=1e-6)
+    with pytest.raises(ValueError, match=r"row 1 has shape \(2, 2\), expected \(timesteps, 5\)"):
+        model.predict([np.ones((2, 5)), np.ones((2, 2))])
+
+
+def test_predict_refuses_sequences_for_time_first_graphs():
+    model = rc.load(GOLDEN / "quantized_lstm_uint8.onnx")
+    with pytest.raises(ValueError, match="expected rows of timesteps"):
+        model.predict([np.ones((3, 4)), np.ones((2, 4))])
+
+
 def test_predict_does_not_split_what_is_fixed():
     inputs, expected = reference(STREAM)
     outputs = rc.load(STREAM).predict(list(inputs.values()), batch_size=1)

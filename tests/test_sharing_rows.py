@@ -184,9 +184,9 @@ def test_memory_is_that_of_a_window(monkeypatch, rng):
     assert peak < shared.nbytes + (16 << 20)
 
 
-def test_an_error_names_the_window(rng):
+def test_an_error_names_the_row(rng):
     model = rc.Sequential([rc.Input((None,)), rc.Embedding(9, 4), rc.LSTM(3)])
     ids = rng.integers(0, 9, (500, 5))
     ids[200, 3] = 9
-    with pytest.raises(ValueError, match=r"in the rows from 192: .*id at \(8, 3\) is 9"):
+    with pytest.raises(ValueError, match=r"row 200: .*id at \(0, 3\) is 9"):
         model.predict(ids, batch_size=16)

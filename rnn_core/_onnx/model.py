@@ -8,11 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from rnn_core import _ragged
 from rnn_core._onnx.graph import Graph, Value, from_config, needs_of, to_config
 from rnn_core._onnx.operators import check_known
 from rnn_core._onnx.plan import Plan, Setting, check_defined
+from rnn_core._outputs import Outputs
+from rnn_core._ragged import Ragged
 from rnn_core._saving import save_tensors
 from rnn_core._typing import Array
+from rnn_core._windows import holds_sequences
 
 # The versions of ONNX's operators whose meanings are known.
 OPSETS = range(1, 29)
@@ -189,19 +193,26 @@ class OnnxModel:
         or by any name or none if a batch size is given. Else it is one call.
 
         Args:
-            x: inputs as for a call, ``(rows, ...)``.
+            x: inputs as for a call, ``(rows, ...)``; of one input whose axes 0 and 1 are open also
+                a list or tuple of sequences ``(timesteps, ...)`` of any lengths, or an Arrow column
+                of lists. Sequences of one length run together, and outputs with open axes beyond
+                the first are then lists of arrays.
             batch_size: rows to a batch.
             progress: accepted, as for `Model.predict`; nothing is shown.
 
         Raises:
-            ValueError, TypeError: as for a call; a batch size below 1.
+            ValueError, TypeError: as for a call; a batch size below 1; sequences for a graph whose
+                axis 1 speaks of a batch.
 
         >>> _example().predict([[1.0, 2.0], [3.0, 4.0]], batch_size=1).tolist()
         [[11.0, 22.0], [13.0, 24.0]]
         """
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}, expected at least 1")
-        arrays = self._arrange(x, {})
+        sequences = self._sequences(x)
+        if sequences is not None and len(sequences):
+            return self._predict_by_length(sequences, batch_size)
+        arrays = self._arrange(x if sequences is None else sequences.padded(), {})
         rows = {array.shape[0] if array.ndim else 0 for array in arrays}
         count = batch_size or _ROWS
         if len(rows) != 1 or max(rows) <= count or not self._splits(batch_size is not None):
@@ -217,14 +228,40 @@ class OnnxModel:
         outputs = [np.concatenate(part) for part in parts]
         return outputs if several else outputs[0]
 
+    def _sequences(self, x: Any) -> Ragged | None:
+        """Return the rows of a list of sequences for the one input, None for something else."""
+        required = [value for name, value in self._values.items() if name not in self._defaults]
+        if len(required) != 1 or not required[0].shape:
+            return None
+        name, axes = required[0].name, required[0].shape
+        shape = tuple(n if isinstance(n, int) else None for n in axes)
+        is_list = holds_sequences(x, shape)
+        if not is_list and not (_ragged.is_arrow(x) and _ragged.arrow_axes(x) > 1):
+            return None
+        if _speaks_of_batch(axes[1]) or shape[0] is not None:
+            raise ValueError(f"input {name!r} has the axes {axes}, expected rows of timesteps")
+        rest = shape[2:]
+        return _ragged.from_rows(x, rest, 0) if is_list else _ragged.from_arrow(x, rest, 0)
+
+    def _predict_by_length(self, sequences: Ragged, batch_size: int | None) -> Any:
+        def own_lengths() -> list[bool]:
+            shapes = [value.shape for value in self._graph.outputs]
+            return [not s or any(not isinstance(n, int) for n in s[1:]) for s in shapes]
+
+        outputs = Outputs(len(sequences), own_lengths, None, repr(self))
+        for length in np.unique(sequences.lengths):
+            rows = np.flatnonzero(sequences.lengths == length)
+            found = self.predict(sequences.take(rows).padded(), batch_size)
+            outputs.write(0, rows, found, None)
+        return outputs.result()
+
     def _splits(self, asked: bool) -> bool:
         values = [*self._graph.inputs, *self._graph.outputs]
         if any(not value.shape or isinstance(value.shape[0], int) for value in values):
             return False
         names = {value.shape[0] for value in values if value.shape}
         name = next(iter(names))
-        speaks = isinstance(name, str) and ("batch" in name.lower() or name == "N")
-        return asked or (len(names) == 1 and speaks)
+        return asked or (len(names) == 1 and _speaks_of_batch(name))
 
     # Parts
 
@@ -323,6 +360,10 @@ class _Spending:
 
     def __init__(self, left: int) -> None:
         self.left = left
+
+
+def _speaks_of_batch(axis: Any) -> bool:
+    return isinstance(axis, str) and ("batch" in axis.lower() or axis == "N")
 
 
 def _rows(graph: Graph, constants: dict[str, Array]) -> Iterator[tuple[str, str, str, str]]:
