@@ -143,11 +143,15 @@ def from_torch(
 
 
 def __getattr__(name: str) -> Any:
-    # ONNX's operators are imported when a model needs them.
+    # What costs time to import is imported when it is asked for.
     if name == "OnnxModel":
         from rnn_core._onnx.model import OnnxModel
 
         return OnnxModel
+    if name == "Scorer":
+        from rnn_core._scoring.scorer import Scorer
+
+        return Scorer
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -165,6 +169,7 @@ def get_include() -> str:
 __all__ = [
     "Model",
     "OnnxModel",  # noqa: F405 - by __getattr__
+    "Scorer",  # noqa: F405 - by __getattr__
     "Sequential",
     "TensorShape",
     "backend",

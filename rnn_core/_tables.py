@@ -182,6 +182,21 @@ def write_csv(path: Path, kept: Columns, names: Sequence[str], scores: Array) ->
             file.write(line * len(part) % tuple(itertools.chain.from_iterable(cells)))
 
 
+def output_names(shape: tuple[int, ...], given: Sequence[str] | None) -> list[str]:
+    """Return a name for each value of a row; values of step t are named ``t.name``.
+
+    Raises:
+        ValueError: names are given, but another number of them.
+    """
+    width = shape[-1] if shape else 1
+    names = list(given or [f"output_{index}" for index in range(width)])
+    if len(names) != width:
+        raise ValueError(f"--names has {len(names)} names, expected {width}")
+    for steps in reversed(shape[:-1]):
+        names = [f"{step}.{name}" for step in range(steps) for name in names]
+    return names
+
+
 def _quoted(cell: str) -> str:
     if any(mark in cell for mark in ',"\n\r'):
         return '"' + cell.replace('"', '""') + '"'

@@ -1,0 +1,1 @@
+"""Tables through models: Arrow batches, and files of any size."""
