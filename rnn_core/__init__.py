@@ -152,6 +152,10 @@ def __getattr__(name: str) -> Any:
         from rnn_core._scoring.scorer import Scorer
 
         return Scorer
+    if name == "score_table":
+        from rnn_core._scoring.tables import score_table
+
+        return score_table
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -179,6 +183,7 @@ __all__ = [
     "get_num_threads",
     "layers",
     "load",
+    "score_table",  # noqa: F405 - by __getattr__
     "set_num_threads",
 ]
 __all__ += layers.__all__

@@ -64,16 +64,29 @@ def read_csv(path: Path) -> Table:
         ValueError: no rows, a row of another number of cells than the first line, or text that is
             no UTF-8.
     """
-    opener: Callable[..., IO[str]] = gzip.open if path.suffix == ".gz" else open
     try:
-        with opener(path, "rt", newline="", encoding="utf-8-sig") as file:
+        with _open_text(path) as file:
             return _read_rows(path, csv.reader(file))
     except (csv.Error, EOFError, UnicodeDecodeError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"{path} is no CSV file: {error}") from error
 
 
-def _read_rows(path: Path, reader: Any) -> Table:
-    first = next(reader, None)
+def _open_text(path: Path) -> IO[str]:
+    opener: Callable[..., IO[str]] = gzip.open if path.suffix == ".gz" else open
+    return opener(path, "rt", newline="", encoding="utf-8-sig")
+
+
+def first_line_names(path: Path) -> tuple[list[str], bool]:
+    """Return a CSV file's columns, and whether its first line names them; see `read_csv`.
+
+    Raises:
+        ValueError: an empty file, a blank first line, or two columns of one name.
+    """
+    with _open_text(path) as file:
+        return _names(path, next(csv.reader(file), None))
+
+
+def _names(path: Path, first: list[str] | None) -> tuple[list[str], bool]:
     if not first:
         raise ValueError(f"{path} {'is empty' if first is None else 'has a blank first line'}")
     has_header = not all(_is_number(cell) for cell in first if cell)
@@ -81,8 +94,14 @@ def _read_rows(path: Path, reader: Any) -> Table:
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"{path} has two columns {twice!r}")
+    return names, has_header
+
+
+def _read_rows(path: Path, reader: Any) -> Table:
+    first = next(reader, None)
+    names, has_header = _names(path, first)
     table = Table(path, {name: [] for name in names}, [])
-    rows: list[list[str]] = [] if has_header else [first]
+    rows: list[list[str]] = [] if has_header or first is None else [first]
     if rows:
         table.lines.append(reader.line_num)
     blank = 0
@@ -191,7 +210,7 @@ def output_names(shape: tuple[int, ...], given: Sequence[str] | None) -> list[st
     width = shape[-1] if shape else 1
     names = list(given or [f"output_{index}" for index in range(width)])
     if len(names) != width:
-        raise ValueError(f"--names has {len(names)} names, expected {width}")
+        raise ValueError(f"names has {len(names)} names, expected {width}")
     for steps in reversed(shape[:-1]):
         names = [f"{step}.{name}" for step in range(steps) for name in names]
     return names

@@ -163,7 +163,7 @@ BAD = {
     "empty.npy": "cannot read",
     "empty.npz": "cannot read",
     "none.npy": "No such file",
-    "input.parquet": "expected a name that ends in .npy or .npz or .csv or .csv.gz",
+    "input.txt": "expected a name that ends in .npy or .npz or .csv or .csv.gz",
 }
 
 
@@ -218,7 +218,7 @@ def test_bad_models(name, command, tmp_path, capsys):
     assert_one_line([command, model, *rest], capsys, tmp_path, name)
 
 
-@pytest.mark.parametrize("output", ["out.parquet", "no/such/directory/out.csv"])
+@pytest.mark.parametrize("output", ["out.txt", "no/such/directory/out.csv"])
 def test_bad_outputs(output, tmp_path, capsys):
     files(tmp_path)
     arguments = ["score", str(MODEL), str(tmp_path / "good.npy"), "-o", str(tmp_path / output)]

@@ -126,6 +126,12 @@ class Scorer:
         if isinstance(self._model, bytes):
             self._model = models.from_bytes(self._model)
 
+    def _keeping(self, keep: Sequence[str]) -> Scorer:
+        """Return this with other columns to keep."""
+        other = object.__new__(Scorer)
+        other.__dict__.update(self.__dict__, keep=list(keep), _forms={})
+        return other
+
     def options(self) -> dict[str, Any]:
         """Return what decides the result, as plain data, with the model's digest.
 

@@ -80,7 +80,7 @@ def _refuse_nulls(name: str, array: Any) -> None:
 def _read_numbers(name: str, array: Any) -> Array:
     pa = pyarrow()
     if is_text(array.type):
-        return _parse(name, array)
+        return parse(name, array)
     if not is_number(array.type):
         raise ValueError(f"column {name!r} is {array.type}, expected numbers, lists or text")
     if pa.types.is_decimal(array.type):
@@ -89,8 +89,12 @@ def _read_numbers(name: str, array: Any) -> Array:
     return numbers
 
 
-def _parse(name: str, array: Any) -> Array:
-    """Return the numbers that text holds, as float64."""
+def parse(name: str, array: Any) -> Array:
+    """Return the numbers that text holds, as float64.
+
+    Raises:
+        BadRows: cells that are none.
+    """
     pa = pyarrow()
     try:
         numbers: Array = array.cast(pa.float64()).to_numpy(zero_copy_only=False)

@@ -1,0 +1,288 @@
+"""score_table: a file's rows through a model to a file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rnn_core import _engine
+from rnn_core._scoring.arrow import pyarrow
+from rnn_core._scoring.faults import BadRow, Fault
+from rnn_core._scoring.files import KINDS, Kind, Source, suffix_of
+from rnn_core._scoring.groups import Groups
+from rnn_core._scoring.parts import Parts
+from rnn_core._scoring.scorer import Scorer
+
+# A part's rows: enough that many begin alike, few enough that three parts fit in memory beside
+# each other, by these bytes of input and output.
+_MIN_ROWS, _MAX_ROWS = 1 << 4, 1 << 18
+_PART_BYTES = 64 << 20
+_SAMPLE_ROWS = 256
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What `score_table` did: rows of the result, those of them without scores, seconds."""
+
+    rows: int
+    errors: int
+    seconds: float
+
+
+def score_table(
+    model: Any,
+    input: Any,
+    output: Any,
+    columns: Any = None,
+    *,
+    lists: bool = False,
+    group_by: str | None = None,
+    order_by: str | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = False,
+    **options: Any,
+) -> Summary:
+    """Run a model over the rows of a file of any size, and write a file of the results.
+
+    The rows are read, scored and written in parts, each a whole file in ``OUTPUT.parts``, which are
+    joined to the output at the end. The parts that are finished stay if the run is interrupted.
+
+    Args:
+        model: a `Scorer`; or a model or its path, of which one is made by `columns` and `options`.
+        input: a ``.parquet``, ``.arrow`` or ``.feather`` file; a ``.csv`` or ``.csv.gz``, all
+            columns of which are text; or an ``.npy`` ``(rows, ...)``, which is one column ``x``.
+        output: as the input; lists need Parquet, Arrow or Feather, an ``.npy`` holds numbers.
+        columns: as for `Scorer`.
+        lists: as ``output="list"`` of `Scorer`.
+        group_by: a column of ids: the rows are steps, an id's steps are one sequence, and the
+            result has a row an id, in the order of first appearance. Held in memory.
+        order_by: the column that says in which order an id's steps are.
+        resume: go on from the finished parts of an interrupted run, if there are any.
+        overwrite: start over if there are some.
+        progress: show a progress bar; needs tqdm.
+        options: as for `Scorer`, but for its `output`.
+
+    Returns an object of ``rows``, ``errors`` (rows without scores) and ``seconds``. With
+    ``on_error="skip"`` a file ``OUTPUT.errors.csv`` says which rows these are, counted from 1, or
+    which ids, and why.
+
+    Raises:
+        FileNotFoundError: no such input.
+        ValueError: files or options that do not fit; a row that cannot be scored, with
+            ``on_error="stop"``; an input that is corrupt; finished parts of another run, or of any
+            without `resume` and `overwrite`.
+        OSError: the disk is full.
+        ImportError: pyarrow, or tqdm for `progress`, is not installed.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from rnn_core import Dense, Sequential
+    >>> model = Sequential([Dense(1, kernel_initializer="ones", input_shape=(2,))])
+    >>> directory = tempfile.mkdtemp()
+    >>> np.save(directory + "/x.npy", np.ones((3, 2), np.float32))
+    >>> score_table(model, directory + "/x.npy", directory + "/y.csv", names=["sum"]).rows
+    3
+    >>> print(Path(directory, "y.csv").read_text().split())
+    ['sum', '2', '2', '2']
+    """
+    begun = time.perf_counter()
+    pyarrow()
+    input, output = Path(input), Path(output)
+    kind_in, suffix = KINDS[suffix_of(input, "input")], suffix_of(output, "output")
+    if order_by is not None and group_by is None:
+        raise ValueError("order_by is given without group_by")
+    if lists:
+        options = {**options, "output": "list"}
+    scorer = _scorer(model, columns, options)
+    _check_places(scorer, input, output)
+    source = kind_in.open(input)
+    if group_by is not None:
+        scorer, source = _grouped(scorer, source, input, group_by, order_by)
+    job = _Job(scorer, source, input, group_by, KINDS[suffix], Parts(output, suffix))
+    job.check(output)
+    run = {
+        **scorer.options(),
+        **_print_of(input),
+        "group_by": group_by,
+        "order_by": order_by,
+        "part_rows": job.part_rows,
+        "computed_by": f"{_engine.isa()}, pyarrow {pyarrow().__version__}",
+    }
+    with job.parts.held(run, resume, overwrite):
+        rows, errors = job.run(progress)
+    return Summary(rows, errors, time.perf_counter() - begun)
+
+
+def _check_places(scorer: Scorer, input: Path, output: Path) -> None:
+    if not output.parent.is_dir():
+        raise ValueError(f"output is {output}, but {output.parent} is no directory")
+    sources = [input.resolve(), scorer._path and Path(scorer._path)]
+    if output.resolve() in sources:
+        raise ValueError(f"output is {output}, which is also what it is made from")
+
+
+def _scorer(model: Any, columns: Any, options: dict[str, Any]) -> Scorer:
+    if not isinstance(model, Scorer):
+        return Scorer(model, columns, **options)
+    if columns is not None or options:
+        given = ["columns"] * (columns is not None) + sorted(options)
+        raise ValueError(f"{', '.join(given)} given beside a Scorer, which has its own")
+    return model
+
+
+def _grouped(
+    scorer: Scorer, source: Source, path: Path, by: str, order: str | None
+) -> tuple[Scorer, Groups]:
+    """Return a scorer that keeps the ids, and the rows grouped by them."""
+    pa = pyarrow()
+    if scorer._encoder:
+        raise ValueError("an encoder takes texts, which group_by does not make sequences of")
+    scorer = scorer._keeping([by, *(name for name in scorer.keep if name != by)])
+    steps = pa.schema([field for field in source.schema if field.name not in (by, order)])
+    schema = steps if scorer._columns is None else source.schema
+    columns = [name for names in scorer.input_columns(schema) for name in names]
+    return scorer, Groups(source, path, by, order, scorer.keep, columns, scorer._skip)
+
+
+def _print_of(path: Path) -> dict[str, Any]:
+    """Return what tells an input from others without reading it whole."""
+    status = path.stat()
+    return {"input_bytes": status.st_size, "input_modified_ns": status.st_mtime_ns}
+
+
+class _Job:
+    """A source's rows through a scorer to finished parts, and these to the output."""
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        source: Source,
+        path: Path,
+        group_by: str | None,
+        kind: Kind,
+        parts: Parts,
+    ) -> None:
+        self.scorer, self.source, self.path = scorer, source, path
+        self.group_by, self.kind, self.parts = group_by, kind, parts
+        inputs = [name for names in scorer.input_columns(source.schema) for name in names]
+        self.columns = list(dict.fromkeys([*scorer.keep, *inputs]))
+        self.read_schema = pyarrow().schema([source.schema.field(name) for name in self.columns])
+        # The scorer finds the columns of its own accord where it was told none.
+        self.schema = scorer.schema(self.read_schema)
+        self.part_rows = self._part_rows()
+
+    def check(self, output: Path) -> None:
+        """Raise ValueError if the output cannot hold the result's columns."""
+        for field in self.schema:
+            if not self.kind.holds(field.type):
+                raise ValueError(
+                    f"{output} cannot hold column {field.name!r}, which is {field.type}: "
+                    "expected a .parquet, .arrow or .feather"
+                )
+
+    def _part_rows(self) -> int:
+        """Return the number of a part's rows, which the first ones decide."""
+        first = next(self.source.batches(0, self.columns), None)
+        if first is None or not first.num_rows:
+            return _MAX_ROWS
+        first = pyarrow().RecordBatch.from_arrays(
+            [column.slice(0, _SAMPLE_ROWS) for column in first.columns], schema=first.schema
+        )
+        size = first.nbytes
+        with suppress(BadRow):
+            size += self.scorer(first).nbytes
+        rows: int = _PART_BYTES * first.num_rows // max(size, 1)
+        return max(_MIN_ROWS, min(_MAX_ROWS, 1 << rows.bit_length() >> 1))
+
+    def run(self, progress: bool) -> tuple[int, int]:
+        """Return the numbers of all rows and of those without scores."""
+        done = len(self.parts.finished())
+        bar = _bar(self.source.rows, done * self.part_rows) if progress else None
+        try:
+            self._score_parts(done, bar)
+        except BaseException:
+            if not self.parts.finished():
+                self.parts.drop()
+            raise
+        finally:
+            if bar is not None:
+                bar.close()
+        head = (self.group_by or "row", "column", "why") if self.scorer._skip else None
+
+        def join(parts: Sequence[Path], file: Any) -> None:
+            self.kind.join(parts, self.schema, file)
+
+        return self.parts.join(join, head)
+
+    def _score_parts(self, done: int, bar: Any) -> None:
+        """Score part by part, while the next is read and the last is written."""
+        tables = self._tables(done)
+        first_row = done * self.part_rows
+        with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+            ahead = reader.submit(next, tables, None)
+            written: Future[None] | None = None
+            index = done
+            while (table := ahead.result()) is not None:
+                ahead = reader.submit(next, tables, None)
+                result, faults = self._score(table, first_row)
+                if written is not None:
+                    written.result()
+                written = writer.submit(self._write, index, result, faults)
+                first_row, index = first_row + table.num_rows, index + 1
+                if bar is not None:
+                    bar.update(table.num_rows)
+            if written is not None:
+                written.result()
+
+    def _score(self, table: Any, first_row: int) -> tuple[Any, list[Fault]]:
+        try:
+            return self.scorer.score(table, first_row)
+        except BadRow as bad:
+            what = f"{self.path}, {self._place(bad.row)}: column {bad.column!r} {bad.why}"
+            raise ValueError(what) from bad
+
+    def _place(self, row: int) -> str:
+        if isinstance(self.source, Groups):
+            return f"{self.group_by} {self.source.name_of(row)!r}"
+        return f"row {row + 1:,}"
+
+    def _write(self, index: int, result: Any, faults: Sequence[Fault]) -> None:
+        groups = self.source if isinstance(self.source, Groups) else None
+        lines = (
+            (groups.name_of(row) if groups else row + 1, column, why) for row, column, why in faults
+        )
+
+        def write(file: Any) -> None:
+            self.kind.write(iter([result]), self.schema, file)
+
+        self.parts.add(index, result.num_rows, lines, write)
+
+    def _tables(self, done: int) -> Iterator[Any]:
+        """Yield tables of a part's rows from an unfinished part on; an empty one if none at all."""
+        pa = pyarrow()
+        held: list[Any] = []
+        count, any_yet = 0, done > 0
+        for batch in self.source.batches(done * self.part_rows, self.columns):
+            held.append(batch.select(self.columns))
+            count += batch.num_rows
+            while count >= self.part_rows:
+                whole = pa.Table.from_batches(held, self.read_schema)
+                yield whole.slice(0, self.part_rows)
+                count, any_yet = count - self.part_rows, True
+                held = whole.slice(self.part_rows).to_batches()
+        if count or not any_yet:
+            yield pa.Table.from_batches(held, self.read_schema)
+
+
+def _bar(rows: int | None, done: int) -> Any:
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        raise ImportError("progress=True needs tqdm: pip install 'rnn_core[table]'") from None
+    return tqdm(total=rows, initial=done, unit=" rows", unit_scale=True)
