@@ -120,6 +120,14 @@ def test_a_csv_without_a_header_and_cells_kept_as_they_are(tmp_path):
     assert (tmp_path / "y.csv").read_text().splitlines()[1:] == ['"007",3', '"1e3",7']
 
 
+def test_progress_is_shown(parquet, tmp_path, capsys):
+    rc.score_table(MODEL, parquet, tmp_path / "out.npy", ["ids"], progress=True)
+    shown = capsys.readouterr().err
+    assert "100%" in shown
+    assert "5.00k/5.00k" in shown
+    assert "rows/s" in shown
+
+
 @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".npy"])
 def test_no_rows(suffix, table, tmp_path):
     source, out = tmp_path / "none.parquet", tmp_path / f"out{suffix}"

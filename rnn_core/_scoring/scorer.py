@@ -398,19 +398,17 @@ class Scorer:
         rows: Array,
     ) -> Any:
         """Run rows of equal lengths together."""
-        lengths = np.stack([each.lengths[rows] for each in read_columns], axis=1)
-        kinds, kind_of = np.unique(lengths, axis=0, return_inverse=True)
+        lengths = [each.lengths[rows] for each in read_columns]
         parts = []
-        for kind, steps in enumerate(kinds):
-            places = np.flatnonzero(kind_of.reshape(-1) == kind)
+        for places in _of_equal_lengths(lengths):
             arrays = [
-                each.of_length(rows[places], int(n))
-                for each, n in zip(read_columns, steps, strict=True)
+                each.of_length(rows[places], int(steps[places[0]]))
+                for each, steps in zip(read_columns, lengths, strict=True)
             ]
             outputs = self._run(model, inputs, arrays)
             if len(outputs) != len(places):
                 raise ValueError(f"the model gave {len(outputs)} rows for {len(places)}")
-            if len(kinds) == 1:
+            if len(places) == len(rows):
                 return outputs
             parts.append((places, outputs))
         if len({outputs.shape[1:] for _, outputs in parts}) == 1:
@@ -423,6 +421,16 @@ class Scorer:
             for place, output in zip(places, outputs, strict=True):
                 ragged[place] = output
         return ragged
+
+
+def _of_equal_lengths(lengths: Sequence[Array]) -> list[Array]:
+    """Return the places of rows that have the same number of steps in all inputs."""
+    rows = np.arange(len(lengths[0]))
+    if all((each == each[0]).all() for each in lengths):
+        return [rows]
+    order = np.lexsort(lengths)
+    different = np.any([np.diff(each[order]) != 0 for each in lengths], axis=0)
+    return np.split(order, np.flatnonzero(different) + 1)
 
 
 def _refuse(
