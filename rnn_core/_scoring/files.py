@@ -300,8 +300,8 @@ def _join_after(parts: Sequence[Path], header: bytes, file: Any) -> None:
 
 
 def _write_npy(tables: Iterator[Any], schema: Any, file: Any) -> None:
-    kinds = [field.type.to_pandas_dtype() for field in schema]
-    dtype = np.result_type(*kinds)
+    empty = [pyarrow().array([], field.type) for field in schema]
+    dtype = np.result_type(*(column.to_numpy(zero_copy_only=False) for column in empty))
     rows = []
     for table in tables:
         if dtype.kind != "f" and any(column.null_count for column in table.columns):
@@ -333,6 +333,10 @@ def _any_columns(kind: Any) -> bool:
     return True
 
 
+def _numpy_numbers(kind: Any) -> bool:
+    return is_number(kind) and not pyarrow().types.is_decimal(kind)
+
+
 def _no_lists(kind: Any) -> bool:
     return not is_list(kind)
 
@@ -360,7 +364,7 @@ KINDS = {
     ".feather": Kind(_Ipc, _write_feather, _joined_tables(_read_arrow, _write_feather)),
     ".csv": Kind(_Csv, _write_csv, _join_csv, _no_lists),
     ".csv.gz": Kind(_Csv, _write_csv_gz, _join_csv_gz, _no_lists),
-    ".npy": Kind(_Npy, _write_npy, _join_npy, is_number),
+    ".npy": Kind(_Npy, _write_npy, _join_npy, _numpy_numbers),
 }
 
 
