@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from rnn_core._scoring.arrow import column_of, is_text
+from rnn_core._scoring.faults import refuse
+
 
 def function_of(encoder: Any) -> Callable[..., Any]:
     """Return an encoder, which may be given as ``"module:function"``.
@@ -61,3 +64,21 @@ def encode(encoder: Any, columns: Sequence[list[str]]) -> Any:
             f"encoder {name_of(encoder)} gave shape {shape} for {len(columns[0])} rows"
         )
     return rows
+
+
+def texts_of(batch: Any, name: str) -> list[str]:
+    """Return a column's cells.
+
+    Raises:
+        ValueError: it is no text.
+        BadRows: nulls, empty text.
+    """
+    array = column_of(batch, name)
+    if not is_text(array.type):
+        raise ValueError(f"column {name!r} is {array.type}, expected text for the encoder")
+    cells: list[str] = array.to_pylist()
+    if array.null_count:
+        refuse(np.array([cell is None for cell in cells]), name, lambda row: "is null")
+    if "" in cells:
+        refuse(np.array([cell == "" for cell in cells]), name, lambda row: "is empty")
+    return cells

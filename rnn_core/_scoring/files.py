@@ -18,7 +18,7 @@ import numpy as np
 from rnn_core._scoring.arrow import is_list, is_number, pyarrow
 from rnn_core._tables import first_line_names, read_arrays
 
-# What is read at once.
+# What is read at once, at most.
 _BATCH_ROWS = 1 << 16
 _BLOCK_BYTES = 4 << 20
 

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from rnn_core._layers.embedding import Embedding
 from rnn_core._nest import flatten
-from rnn_core._typing import Array
 from rnn_core.importers import load
 
 
@@ -136,17 +132,3 @@ def chosen(outputs: Any, which: int | None) -> Any:
     if not 0 <= (which or 0) < len(outputs):
         raise ValueError(f"--which is {which}, expected 0 to {len(outputs) - 1}")
     return outputs[which or 0]
-
-
-def predict(
-    model: Any,
-    inputs: Sequence[ModelInput],
-    arrays: Sequence[Array],
-    batch_size: int | None,
-    which: int | None,
-) -> Array:
-    """Return one output of a model for rows of equal lengths."""
-    given: Any = {each.name: array for each, array in zip(inputs, arrays, strict=True)}
-    if len(inputs) == 1:
-        given = arrays[0]
-    return np.asarray(chosen(model.predict(given, batch_size), which))

@@ -11,16 +11,13 @@ import numpy as np
 
 from rnn_core import _threads
 from rnn_core._scoring import models
-from rnn_core._scoring.arrow import check_columns, column_of, is_list, is_text, pyarrow
-from rnn_core._scoring.encoding import encode, name_of
+from rnn_core._scoring.arrow import check_columns, is_list, pyarrow
+from rnn_core._scoring.encoding import encode, name_of, texts_of
 from rnn_core._scoring.faults import BadRow, BadRows, Fault, listed, refuse, run_rows
-from rnn_core._scoring.models import ModelInput
 from rnn_core._scoring.results import Form
-from rnn_core._scoring.sequences import Sequences, fitted, from_arrays, read
+from rnn_core._scoring.running import Runner
+from rnn_core._scoring.sequences import Sequences, fitted, from_arrays, read, steps_of
 from rnn_core._typing import Array
-
-# Numbers of steps with which a model that takes any is asked for its output's shape.
-_TRIED_STEPS = (1, 8, 64, 512)
 
 
 class Scorer:
@@ -112,11 +109,11 @@ class Scorer:
 
     def _forget(self) -> None:
         """Begin anew in a process: nothing is known of the model or of tables yet."""
-        self._inputs: list[ModelInput] | None = None
+        self._runner: Runner | None = None
         self._forms: dict[Any, Form] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {**self.__dict__, "_inputs": None, "_forms": {}}
+        state = {**self.__dict__, "_runner": None, "_forms": {}}
         if self._path is None:
             state["_model"] = models.to_bytes(self._model)
         return state
@@ -156,14 +153,15 @@ class Scorer:
 
     # The model and its inputs
 
-    def _ready(self) -> tuple[Any, list[ModelInput]]:
-        """Return the model and its inputs, loaded when they are first needed."""
-        model = models.from_path(self._path) if self._path else self._model
-        if self._inputs is None:
+    def _ready(self) -> Runner:
+        """Return the model, loaded when it is first needed."""
+        if self._runner is None:
             if self._threads is not None:
                 _threads.set_num_threads(self._threads)
-            self._inputs = models.inputs_of(model)
-        return model, self._inputs
+            model = models.from_path(self._path) if self._path else self._model
+            inputs = models.inputs_of(model)
+            self._runner = Runner(model, inputs, self._batch_size, self._which)
+        return self._runner
 
     def input_columns(self, schema: Any) -> list[list[str]]:
         """Return the columns of a table that each input of the model takes.
@@ -180,7 +178,7 @@ class Scorer:
         >>> scorer.input_columns(pa.schema([(name, pa.float32()) for name in ("id", "x", "y")]))
         [['x', 'y']]
         """
-        _, inputs = self._ready()
+        inputs = self._ready().inputs
         names = [each.name for each in inputs]
         given = self._columns
         if given is None:
@@ -233,46 +231,17 @@ class Scorer:
 
     def _form(self, schema: Any) -> Form:
         if schema not in self._forms:
-            shape, dtype = self._output(schema)
+            runner = self._ready()
+            columns = self.input_columns(schema)
+            steps = [
+                None if self._encoder else steps_of(schema, names, given)
+                for given, names in zip(runner.inputs, columns, strict=True)
+            ]
+            shape, dtype = runner.output_of(steps)
             self._forms[schema] = Form(
                 shape, dtype, self._names, self._as_list, self._top_k, self._labels
             )
         return self._forms[schema]
-
-    def _output(self, schema: Any) -> tuple[tuple[int | None, ...], Any]:
-        """Return the shape and dtype of a row's output, which may depend on the columns."""
-        model, inputs = self._ready()
-        columns = self.input_columns(schema)
-        fixed = [
-            None if self._encoder else _steps_of(schema, names, given)
-            for given, names in zip(inputs, columns, strict=True)
-        ]
-        found = []
-        for tried in _TRIED_STEPS:
-            steps = [
-                (given.shape[0] if given.shape else 1) or have or tried
-                for given, have in zip(inputs, fixed, strict=True)
-            ]
-            try:
-                found.append(self._run(model, inputs, list(map(_zeros, inputs, steps))))
-            except (ValueError, TypeError) as error:
-                refused = error
-            if len(found) == 2 or steps == [0]:
-                break
-        if not found:
-            raise refused
-        shape: tuple[int | None, ...] = found[0].shape[1:]
-        if len(found) == 2:
-            pairs = zip(shape, found[1].shape[1:], strict=True)
-            shape = tuple(a if a == b else None for a, b in pairs)
-        return shape, found[0].dtype
-
-    def _run(self, model: Any, inputs: Sequence[ModelInput], arrays: Sequence[Array]) -> Array:
-        shaped = [
-            array.reshape(len(array)) if given.shape == () else array
-            for given, array in zip(inputs, arrays, strict=True)
-        ]
-        return models.predict(model, inputs, shaped, self._batch_size, self._which)
 
     # Batches
 
@@ -330,7 +299,7 @@ class Scorer:
 
     def _scores(self, batch: Any, first_row: int) -> tuple[Any, Array, list[Fault]]:
         """Return the outputs of the rows that have any, their places, and why others have none."""
-        model, inputs = self._ready()
+        runner = self._ready()
         columns = self.input_columns(batch.schema)
         rows, faults = np.arange(batch.num_rows), []
         outputs: Any = None
@@ -338,9 +307,9 @@ class Scorer:
             try:
                 read_columns = [
                     fitted(self._read(batch, names), given, names)
-                    for given, names in zip(inputs, columns, strict=True)
+                    for given, names in zip(runner.inputs, columns, strict=True)
                 ]
-                outputs = self._predict(model, inputs, read_columns, columns)
+                outputs = self._predict(runner, read_columns, columns)
                 break
             except BadRows as bad:
                 found = [
@@ -358,7 +327,7 @@ class Scorer:
     def _read(self, batch: Any, columns: Sequence[str]) -> Sequences:
         if self._encoder is None:
             return read(batch, columns)
-        texts = [_texts(batch, name) for name in columns]
+        texts = [texts_of(batch, name) for name in columns]
         rows = np.arange(batch.num_rows)
         encoder = self._encoder
 
@@ -373,15 +342,14 @@ class Scorer:
 
     def _predict(
         self,
-        model: Any,
-        inputs: Sequence[ModelInput],
+        runner: Runner,
         read_columns: Sequence[Sequences],
         columns: Sequence[Sequence[str]],
     ) -> Any:
         """Return the outputs of all rows, an array; or a list of arrays if their shapes differ."""
 
         def run(rows: Array) -> Any:
-            return self._by_length(model, inputs, read_columns, rows)
+            return runner.sequences(read_columns, rows)
 
         rows = np.arange(len(read_columns[0].offsets) - 1)
         outputs, refused = run_rows(run, rows, not self._skip)
@@ -389,48 +357,6 @@ class Scorer:
             names = [name for names in columns for name in names]
             _refuse(refused, len(rows), names, lambda: run(rows))
         return outputs
-
-    def _by_length(
-        self,
-        model: Any,
-        inputs: Sequence[ModelInput],
-        read_columns: Sequence[Sequences],
-        rows: Array,
-    ) -> Any:
-        """Run rows of equal lengths together."""
-        lengths = [each.lengths[rows] for each in read_columns]
-        parts = []
-        for places in _of_equal_lengths(lengths):
-            arrays = [
-                each.of_length(rows[places], int(steps[places[0]]))
-                for each, steps in zip(read_columns, lengths, strict=True)
-            ]
-            outputs = self._run(model, inputs, arrays)
-            if len(outputs) != len(places):
-                raise ValueError(f"the model gave {len(outputs)} rows for {len(places)}")
-            if len(places) == len(rows):
-                return outputs
-            parts.append((places, outputs))
-        if len({outputs.shape[1:] for _, outputs in parts}) == 1:
-            whole = np.empty((len(rows), *parts[0][1].shape[1:]), parts[0][1].dtype)
-            for places, outputs in parts:
-                whole[places] = outputs
-            return whole
-        ragged: list[Any] = [None] * len(rows)
-        for places, outputs in parts:
-            for place, output in zip(places, outputs, strict=True):
-                ragged[place] = output
-        return ragged
-
-
-def _of_equal_lengths(lengths: Sequence[Array]) -> list[Array]:
-    """Return the places of rows that have the same number of steps in all inputs."""
-    rows = np.arange(len(lengths[0]))
-    if all((each == each[0]).all() for each in lengths):
-        return [rows]
-    order = np.lexsort(lengths)
-    different = np.any([np.diff(each[order]) != 0 for each in lengths], axis=0)
-    return np.split(order, np.flatnonzero(different) + 1)
 
 
 def _refuse(
@@ -442,36 +368,6 @@ def _refuse(
     wrong = np.zeros(rows, bool)
     wrong[list(refused)] = True
     refuse(wrong, listed(columns), lambda row: f"is refused: {refused[row]}")
-
-
-def _texts(batch: Any, name: str) -> list[str]:
-    array = column_of(batch, name)
-    if not is_text(array.type):
-        raise ValueError(f"column {name!r} is {array.type}, expected text for the encoder")
-    cells: list[str] = array.to_pylist()
-    if array.null_count:
-        refuse(np.array([cell is None for cell in cells]), name, lambda row: "is null")
-    if "" in cells:
-        refuse(np.array([cell == "" for cell in cells]), name, lambda row: "is empty")
-    return cells
-
-
-def _steps_of(schema: Any, columns: Sequence[str], given: ModelInput) -> int | None:
-    """Return the number of steps that columns hold, if their types tell."""
-    kind = schema.field(columns[0]).type
-    if is_list(kind):
-        size = getattr(kind, "list_size", None)
-        if size is None or is_list(kind.value_type) or len(columns) > 1:
-            return size
-    else:
-        size = len(columns)
-    features = given.shape[1] if len(given.shape) > 1 else 1
-    return size // features if features else size
-
-
-def _zeros(given: ModelInput, steps: int) -> Array:
-    """Return a row of zeros, which are ids of every embedding."""
-    return np.zeros((1, steps, *(n or 1 for n in given.shape[1:])), np.int32)
 
 
 def _one_of(name: str, value: str, known: Sequence[str]) -> None:

@@ -246,3 +246,16 @@ def _refuse_ids(sequences: Sequences, count: int, name: str) -> None:
         wrong.reshape(len(ids), -1).any(axis=1),
         lambda step: f"is {ids[step][wrong[step]].flat[0]}, {expected}",
     )
+
+
+def steps_of(schema: Any, columns: Sequence[str], given: ModelInput) -> int | None:
+    """Return the number of steps that columns hold, if their types tell."""
+    kind = schema.field(columns[0]).type
+    if is_list(kind):
+        size = getattr(kind, "list_size", None)
+        if size is None or is_list(kind.value_type) or len(columns) > 1:
+            return size
+    else:
+        size = len(columns)
+    features = given.shape[1] if len(given.shape) > 1 else 1
+    return size // features if features else size
