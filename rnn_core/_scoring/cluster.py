@@ -1,0 +1,419 @@
+"""A table scored part by part by workers of an engine: what is the same for Ray and Spark.
+
+An engine only says which worker scores which part. A worker reads its part's rows and writes a
+whole Parquet file, named by the part's number, so that the rows' order is that of the files; a part
+done again, after a worker died, is the same file. What else there is in the output's directory
+begins with ``_``, which readers of Parquet directories pass over:
+
+    _job.json           what is being scored, for resuming
+    _part-00000.0.tmp   a part under way, one file for each time that it was begun
+    _errors-00000.csv   the rows of a part that have no scores
+    _failed.txt         why the run stopped; workers look for it before each part
+    _SUCCESS            all parts are there
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import io
+import json
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rnn_core import _threads
+from rnn_core._predict import _progress
+from rnn_core._scoring.arrow import pyarrow
+from rnn_core._scoring.faults import BadRow, Fault
+from rnn_core._scoring.scorer import Scorer
+
+ENGINES = ("ray", "spark")
+# Rows that begin alike share steps within a part, so it should be large; and there should be many.
+PART_ROWS = 1 << 18
+# How often a part may be begun before whoever kills its workers is taken to be its rows.
+ATTEMPTS = 3
+_LOOK_SECONDS = 0.5
+# What the libraries of a worker's process take their threads from.
+THREAD_VARIABLES = (
+    "RNN_CORE_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of a Parquet file that are scored together."""
+
+    path: str
+    first: int
+    rows: int
+
+
+@dataclass
+class Job:
+    """What a worker needs: picklable, files by name.
+
+    Args:
+        scorer: the model.
+        columns: of the input that it takes or keeps.
+        source, target: the `pyarrow.fs.FileSystem` of the input's and of the output's files.
+        parts: of the input, in order.
+        output: the directory.
+        threads: of one worker; set by the engine.
+    """
+
+    scorer: Scorer
+    columns: list[str]
+    source: Any
+    parts: list[Part]
+    target: Any
+    output: str
+    threads: int = 1
+
+    def name(self, form: str, index: int) -> str:
+        """Return the path of one of a part's files."""
+        return f"{self.output}/{form.format(f'{index:05}')}"
+
+    def exists(self, path: str) -> bool:
+        """Return whether the output's file system has a file."""
+        found: bool = self.target.get_file_info(path).is_file
+        return found
+
+    def score(self, index: int) -> None:
+        """Score a part in this process, if it is not there yet and no other has failed."""
+        if self.exists(self.name(_PART, index)) or self.exists(f"{self.output}/{_FAILED}"):
+            return
+        _threads.set_num_threads(self.threads)
+        part = self.parts[index]
+        try:
+            aside = self._begin(index)
+            with _threads.one_blas_thread():
+                table, faults = self._result(part)
+            self._write(index, aside, table, faults)
+        except Exception as error:
+            text = f"{part.path}, {error}" if isinstance(error, BadRow) else _text(error)
+            _write(self.target, f"{self.output}/{_FAILED}", text.encode())
+
+    def _begin(self, index: int) -> str:
+        """Return the name of a new file aside: those that are there are of workers that died."""
+        for attempt in range(ATTEMPTS):
+            aside = self.name(f"_part-{{}}.{attempt}.tmp", index)
+            if not self.exists(aside):
+                _write(self.target, aside, b"")
+                return aside
+        part = self.parts[index]
+        raise ValueError(
+            f"{part.path}, rows {part.first + 1:,} to {part.first + part.rows:,}: "
+            f"{ATTEMPTS} workers died over them, perhaps for want of memory"
+        )
+
+    def _result(self, part: Part) -> tuple[Any, list[Fault]]:
+        try:
+            table = _read(self.source, part, self.columns)
+        except (OSError, ValueError) as error:  # Arrow's own are of both kinds
+            rows = f"rows {part.first + 1:,} to {part.first + part.rows:,}"
+            raise ValueError(f"cannot read {part.path}, {rows}: {error}") from error
+        return self.scorer.score(table, part.first)
+
+    def _write(self, index: int, aside: str, table: Any, faults: Sequence[Fault]) -> None:
+        from pyarrow import BufferOutputStream, parquet
+
+        if faults:
+            path, text = self.parts[index].path, io.StringIO()
+            lines = [[path, fault.row + 1, fault.column, fault.why] for fault in faults]
+            csv.writer(text, lineterminator="\n").writerows(lines)
+            _write(self.target, self.name(_ERRORS, index), text.getvalue().encode())
+        content = BufferOutputStream()
+        parquet.write_table(table, content)
+        _write(self.target, aside, content.getvalue())
+        self.target.move(aside, self.name(_PART, index))
+        for attempt in range(ATTEMPTS):
+            left = self.name(f"_part-{{}}.{attempt}.tmp", index)
+            if left != aside and self.exists(left):
+                self.target.delete_file(left)
+
+
+_PART, _ERRORS = "part-{}.parquet", "_errors-{}.csv"
+_FAILED, _JOB, _SUCCESS = "_failed.txt", "_job.json", "_SUCCESS"
+
+
+def _text(error: Exception) -> str:
+    known = isinstance(error, (ValueError, OSError, ImportError))
+    return str(error) if known and str(error) else f"{type(error).__name__}: {error}"
+
+
+def _write(target: Any, path: str, content: Any) -> None:
+    with target.open_output_stream(path) as file:
+        file.write(content)
+    if target.type_name == "local":
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+
+
+def _read(source: Any, part: Part, columns: Sequence[str]) -> Any:
+    """Return a part's rows as a table, from the row groups that hold them."""
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(source.open_input_file(part.path)) as file:
+        groups, begin, skipped = [], 0, 0
+        for group in range(file.num_row_groups):
+            end = begin + file.metadata.row_group(group).num_rows
+            if end <= part.first:
+                skipped = end
+            elif begin < part.first + part.rows:
+                groups.append(group)
+            begin = end
+        table = file.read_row_groups(groups, columns=list(columns), use_threads=False)
+    return table.slice(part.first - skipped, part.rows)
+
+
+# The input
+
+
+def _located(location: Any) -> tuple[Any, str]:
+    """Return the file system of a path or URI, and the path in it."""
+    from pyarrow import fs
+
+    if "://" in str(location):
+        return tuple(fs.FileSystem.from_uri(str(location)))
+    return fs.LocalFileSystem(), str(Path(location).resolve())
+
+
+def _files(location: Any) -> tuple[Any, list[Any]]:
+    """Return a file, or the files in a directory that do not begin with ``_`` or ``.``."""
+    from pyarrow import fs
+
+    source, path = _located(location)
+    info = source.get_file_info(path)
+    if info.type == fs.FileType.NotFound:
+        raise FileNotFoundError(f"no such file or directory: {location}")
+    if info.is_file:
+        return source, [info]
+    inside = source.get_file_info(fs.FileSelector(path, recursive=True))
+    files = [each for each in inside if each.is_file and not each.base_name.startswith(("_", "."))]
+    if not files:
+        raise ValueError(f"{location} holds no files, expected Parquet")
+    return source, sorted(files, key=lambda each: each.path)
+
+
+def _opened(source: Any, path: str) -> tuple[Any, int]:
+    """Return a Parquet file's schema and number of rows."""
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(source.open_input_file(path)) as file:
+            return file.schema_arrow, file.metadata.num_rows
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} is no Parquet file: {error}") from error
+
+
+def _planned(
+    scorer: Scorer, location: Any, part_rows: int
+) -> tuple[Any, list[Part], list[str], list[Any]]:
+    """Return the input's file system, parts and columns, and what tells it from another."""
+    source, files = _files(location)
+    with ThreadPoolExecutor(16) as pool:
+        opened = list(pool.map(lambda each: _opened(source, each.path), files))
+    first = opened[0][0]
+    inputs = [name for names in scorer.input_columns(first) for name in names]
+    columns = list(dict.fromkeys([*scorer.keep, *inputs]))
+    scorer.schema(first)
+    parts, known = [], []
+    for info, (schema, rows) in zip(files, opened, strict=True):
+        for name in columns:
+            have = schema.field(name).type if name in schema.names else "missing"
+            if have != first.field(name).type:
+                raise ValueError(
+                    f"{info.path}: column {name!r} is {have}, expected "
+                    f"{first.field(name).type} as in {files[0].path}"
+                )
+        known.append([info.path, info.size, info.mtime_ns, rows])
+        starts = range(0, rows, part_rows)
+        parts += [Part(info.path, start, min(part_rows, rows - start)) for start in starts]
+    # Without a row there is still a table, of no rows.
+    return source, parts or [Part(files[0].path, 0, 0)], columns, known
+
+
+# The output
+
+
+def _prepare(job: Job, description: dict[str, Any], resume: bool, overwrite: bool) -> None:
+    """Make the output's directory ready for a job's parts.
+
+    Raises:
+        ValueError: it holds something else, or parts and neither `resume` nor `overwrite` is set.
+    """
+    from pyarrow import fs
+
+    target, output = job.target, job.output
+    if target.get_file_info(output).is_file:
+        raise ValueError(f"output is {output}, a file; an engine writes a directory")
+    target.create_dir(output, recursive=True)
+    found = target.get_file_info(fs.FileSelector(output))
+    if found and not job.exists(f"{output}/{_JOB}"):
+        raise ValueError(f"output is {output}, which holds other files; choose a new directory")
+    if found and not (resume or overwrite):
+        raise ValueError(f"output is {output}, which holds parts already: resume or overwrite it")
+    if found and not overwrite:
+        _compare(description, json.loads(_content(target, f"{output}/{_JOB}")), output)
+    # Of the files beside the parts, only those of rows without scores outlast a new beginning.
+    kept = () if overwrite else ("part-", "_errors-", _JOB, _SUCCESS)
+    for each in found:
+        if each.is_file and not each.base_name.startswith(kept):
+            target.delete_file(each.path)
+    if overwrite or not found:
+        _write(target, f"{output}/{_JOB}", json.dumps(description, indent=1).encode())
+
+
+def _compare(now: dict[str, Any], then: dict[str, Any], output: str) -> None:
+    # As JSON has them, tuples are lists.
+    now = json.loads(json.dumps(now))
+    for key in now:
+        if now[key] != then.get(key):
+            raise ValueError(
+                f"{output} cannot be resumed: its {key} is {_short(then.get(key))}, "
+                f"now {_short(now[key])}"
+            )
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 100 else text[:100] + "…"
+
+
+def _content(target: Any, path: str) -> bytes:
+    with target.open_input_stream(path) as file:
+        return bytes(file.read())
+
+
+def _finish(job: Job) -> None:
+    """Put the rows without scores into one file beside the directory; say that all is there."""
+    names = [job.name(_ERRORS, index) for index in range(len(job.parts))]
+    reports = [name for name in names if job.exists(name)]
+    if reports:
+        text = b"file,row,column,why\n" + b"".join(_content(job.target, name) for name in reports)
+        _write(job.target, f"{job.output}.errors.csv", text)
+    _write(job.target, f"{job.output}/{_SUCCESS}", b"")
+
+
+@contextmanager
+def _watched(job: Job, left: Sequence[int], progress: bool) -> Iterator[None]:
+    """Show a bar that counts the rows of parts as they appear."""
+    advance = _progress(progress, sum(job.parts[index].rows for index in left))
+    waiting, ended = set(left), threading.Event()
+
+    def look() -> None:
+        done = {index for index in waiting if job.exists(job.name(_PART, index))}
+        waiting.difference_update(done)
+        advance(sum(job.parts[index].rows for index in done))
+
+    def watch() -> None:
+        while not ended.wait(_LOOK_SECONDS):
+            look()
+
+    if not progress:
+        yield
+        return
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        look()
+
+
+# A run
+
+
+def shares(cores: int, workers: int | None, threads: int | None) -> tuple[int, int]:
+    """Return how many workers there are and how many threads each has.
+
+    Raises:
+        ValueError: they are more than the cores.
+    """
+    workers = workers or max(1, cores // (threads or 1))
+    threads = threads or max(1, cores // workers)
+    if workers < 1 or workers * threads > cores:
+        raise ValueError(f"{workers} workers of {threads} threads, expected 1 to {cores} in all")
+    return workers, threads
+
+
+def score_parts(
+    scorer: Scorer,
+    input: Any,
+    output: Any,
+    engine: str,
+    *,
+    workers: int | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = False,
+    part_rows: int = PART_ROWS,
+) -> int:
+    """Score Parquet on an engine, into a directory of Parquet files in the rows' order.
+
+    Args:
+        scorer: the model; one by path needs the path on every machine.
+        input: a file, or a directory whose files are taken in the order of their names; a path or
+            a URI of `pyarrow.fs` that every machine sees, as is the output.
+        output: the directory, new unless `resume` or `overwrite` is set.
+        engine: ``"ray"`` or ``"spark"``.
+        workers: processes; as many as cores, with one thread each, if not given.
+        resume: go on with parts that are there.
+        overwrite: begin anew if they are.
+        progress: show a bar.
+        part_rows: rows to an output file, and to a task of the engine.
+
+    Returns the number of rows of the table.
+
+    Raises:
+        ImportError: the engine is not installed.
+        FileNotFoundError: no such input.
+        ValueError: input that cannot be read or scored, with the file, row and column as far as
+            they are known; options that do not fit.
+        RuntimeError: the engine failed; what is finished stays, for `resume`.
+    """
+    pyarrow()
+    if engine not in ENGINES:
+        raise ValueError(f"engine is {engine!r}, expected {' or '.join(map(repr, ENGINES))}")
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers is {workers}, expected at least 1")
+    run = importlib.import_module(f"rnn_core._scoring.{engine}").run
+    source, parts, columns, known = _planned(scorer, input, part_rows)
+    target, directory = _located(output)
+    job = Job(scorer, columns, source, parts, target, directory)
+    description = {"input": known, "part_rows": part_rows, **scorer.options()}
+    _prepare(job, description, resume, overwrite)
+    left = [index for index in range(len(parts)) if not job.exists(job.name(_PART, index))]
+    if left:
+        with _watched(job, left, progress):
+            _run(run, job, left, workers, engine)
+    missing = [index for index in left if not job.exists(job.name(_PART, index))]
+    if missing:
+        raise RuntimeError(f"{engine} ended without {len(missing)} of {len(parts)} parts")
+    _finish(job)
+    return sum(part.rows for part in parts)
+
+
+def _run(run: Any, job: Job, left: list[int], workers: int | None, engine: str) -> None:
+    failed = f"{job.output}/{_FAILED}"
+    try:
+        run(job, left, workers)
+    except (ValueError, ImportError):
+        raise
+    except Exception as error:
+        if not job.exists(failed):
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            raise RuntimeError(f"{engine} failed: {lines[-1]}") from error
+    if job.exists(failed):
+        raise ValueError(_content(job.target, failed).decode())
