@@ -21,21 +21,18 @@ import json
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rnn_core import _threads
 from rnn_core._predict import _progress
 from rnn_core._scoring.arrow import pyarrow
 from rnn_core._scoring.faults import BadRow, Fault
+from rnn_core._scoring.inputs import Part, located, planned, read
 from rnn_core._scoring.scorer import Scorer
 
 ENGINES = ("ray", "spark")
-# Rows that begin alike share steps within a part, so it should be large; and there should be many.
-PART_ROWS = 1 << 18
 # How often a part may be begun before whoever kills its workers is taken to be its rows.
 ATTEMPTS = 3
 _LOOK_SECONDS = 0.5
@@ -46,15 +43,6 @@ THREAD_VARIABLES = (
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",
 )
-
-
-@dataclass(frozen=True)
-class Part:
-    """Rows of a Parquet file that are scored together."""
-
-    path: str
-    first: int
-    rows: int
 
 
 @dataclass
@@ -117,7 +105,7 @@ class Job:
 
     def _result(self, part: Part) -> tuple[Any, list[Fault]]:
         try:
-            table = _read(self.source, part, self.columns)
+            table = read(self.source, part, self.columns)
         except (OSError, ValueError) as error:  # Arrow's own are of both kinds
             rows = f"rows {part.first + 1:,} to {part.first + part.rows:,}"
             raise ValueError(f"cannot read {part.path}, {rows}: {error}") from error
@@ -128,8 +116,10 @@ class Job:
 
         if faults:
             path, text = self.parts[index].path, io.StringIO()
-            lines = [[path, fault.row + 1, fault.column, fault.why] for fault in faults]
-            csv.writer(text, lineterminator="\n").writerows(lines)
+            for fault in faults:
+                # A line a row, whatever is in the cells.
+                cells = [path, fault.row + 1, fault.column, " ".join(fault.why.split())]
+                csv.writer(text, lineterminator="\n").writerow(cells)
             _write(self.target, self.name(_ERRORS, index), text.getvalue().encode())
         content = BufferOutputStream()
         parquet.write_table(table, content)
@@ -156,90 +146,6 @@ def _write(target: Any, path: str, content: Any) -> None:
     if target.type_name == "local":
         with open(path, "rb") as file:
             os.fsync(file.fileno())
-
-
-def _read(source: Any, part: Part, columns: Sequence[str]) -> Any:
-    """Return a part's rows as a table, from the row groups that hold them."""
-    from pyarrow import parquet
-
-    with parquet.ParquetFile(source.open_input_file(part.path)) as file:
-        groups, begin, skipped = [], 0, 0
-        for group in range(file.num_row_groups):
-            end = begin + file.metadata.row_group(group).num_rows
-            if end <= part.first:
-                skipped = end
-            elif begin < part.first + part.rows:
-                groups.append(group)
-            begin = end
-        table = file.read_row_groups(groups, columns=list(columns), use_threads=False)
-    return table.slice(part.first - skipped, part.rows)
-
-
-# The input
-
-
-def _located(location: Any) -> tuple[Any, str]:
-    """Return the file system of a path or URI, and the path in it."""
-    from pyarrow import fs
-
-    if "://" in str(location):
-        return tuple(fs.FileSystem.from_uri(str(location)))
-    return fs.LocalFileSystem(), str(Path(location).resolve())
-
-
-def _files(location: Any) -> tuple[Any, list[Any]]:
-    """Return a file, or the files in a directory that do not begin with ``_`` or ``.``."""
-    from pyarrow import fs
-
-    source, path = _located(location)
-    info = source.get_file_info(path)
-    if info.type == fs.FileType.NotFound:
-        raise FileNotFoundError(f"no such file or directory: {location}")
-    if info.is_file:
-        return source, [info]
-    inside = source.get_file_info(fs.FileSelector(path, recursive=True))
-    files = [each for each in inside if each.is_file and not each.base_name.startswith(("_", "."))]
-    if not files:
-        raise ValueError(f"{location} holds no files, expected Parquet")
-    return source, sorted(files, key=lambda each: each.path)
-
-
-def _opened(source: Any, path: str) -> tuple[Any, int]:
-    """Return a Parquet file's schema and number of rows."""
-    from pyarrow import parquet
-
-    try:
-        with parquet.ParquetFile(source.open_input_file(path)) as file:
-            return file.schema_arrow, file.metadata.num_rows
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} is no Parquet file: {error}") from error
-
-
-def _planned(
-    scorer: Scorer, location: Any, part_rows: int
-) -> tuple[Any, list[Part], list[str], list[Any]]:
-    """Return the input's file system, parts and columns, and what tells it from another."""
-    source, files = _files(location)
-    with ThreadPoolExecutor(16) as pool:
-        opened = list(pool.map(lambda each: _opened(source, each.path), files))
-    first = opened[0][0]
-    inputs = [name for names in scorer.input_columns(first) for name in names]
-    columns = list(dict.fromkeys([*scorer.keep, *inputs]))
-    scorer.schema(first)
-    parts, known = [], []
-    for info, (schema, rows) in zip(files, opened, strict=True):
-        for name in columns:
-            have = schema.field(name).type if name in schema.names else "missing"
-            if have != first.field(name).type:
-                raise ValueError(
-                    f"{info.path}: column {name!r} is {have}, expected "
-                    f"{first.field(name).type} as in {files[0].path}"
-                )
-        known.append([info.path, info.size, info.mtime_ns, rows])
-        starts = range(0, rows, part_rows)
-        parts += [Part(info.path, start, min(part_rows, rows - start)) for start in starts]
-    # Without a row there is still a table, of no rows.
-    return source, parts or [Part(files[0].path, 0, 0)], columns, known
 
 
 # The output
@@ -277,7 +183,8 @@ def _compare(now: dict[str, Any], then: dict[str, Any], output: str) -> None:
     # As JSON has them, tuples are lists.
     now = json.loads(json.dumps(now))
     for key in now:
-        if now[key] != then.get(key):
+        # Rows without errors are the same if errors are skipped from here on.
+        if now[key] != then.get(key) and (key, now[key]) != ("on_error", "skip"):
             raise ValueError(
                 f"{output} cannot be resumed: its {key} is {_short(then.get(key))}, "
                 f"now {_short(now[key])}"
@@ -294,14 +201,14 @@ def _content(target: Any, path: str) -> bytes:
         return bytes(file.read())
 
 
-def _finish(job: Job) -> None:
-    """Put the rows without scores into one file beside the directory; say that all is there."""
+def _finish(job: Job) -> int:
+    """Say that all is there, and which rows have no scores; return their number."""
     names = [job.name(_ERRORS, index) for index in range(len(job.parts))]
-    reports = [name for name in names if job.exists(name)]
-    if reports:
-        text = b"file,row,column,why\n" + b"".join(_content(job.target, name) for name in reports)
-        _write(job.target, f"{job.output}.errors.csv", text)
+    lines = b"".join(_content(job.target, name) for name in names if job.exists(name))
+    if job.scorer._skip:
+        _write(job.target, f"{job.output}.errors.csv", b"file,row,column,why\n" + lines)
     _write(job.target, f"{job.output}/{_SUCCESS}", b"")
+    return lines.count(b"\n")
 
 
 @contextmanager
@@ -358,8 +265,8 @@ def score_parts(
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = False,
-    part_rows: int = PART_ROWS,
-) -> int:
+    part_rows: int | None = None,
+) -> tuple[int, int]:
     """Score Parquet on an engine, into a directory of Parquet files in the rows' order.
 
     Args:
@@ -372,9 +279,10 @@ def score_parts(
         resume: go on with parts that are there.
         overwrite: begin anew if they are.
         progress: show a bar.
-        part_rows: rows to an output file, and to a task of the engine.
+        part_rows: rows to an output file and to a task of the engine; by their size, at most
+            262,144, if not given.
 
-    Returns the number of rows of the table.
+    Returns the numbers of all rows and of those without scores.
 
     Raises:
         ImportError: the engine is not installed.
@@ -389,11 +297,10 @@ def score_parts(
     if workers is not None and workers < 1:
         raise ValueError(f"workers is {workers}, expected at least 1")
     run = importlib.import_module(f"rnn_core._scoring.{engine}").run
-    source, parts, columns, known = _planned(scorer, input, part_rows)
-    target, directory = _located(output)
+    source, parts, columns, known = planned(scorer, input, part_rows)
+    target, directory = located(output)
     job = Job(scorer, columns, source, parts, target, directory)
-    description = {"input": known, "part_rows": part_rows, **scorer.options()}
-    _prepare(job, description, resume, overwrite)
+    _prepare(job, {**known, **scorer.options()}, resume, overwrite)
     left = [index for index in range(len(parts)) if not job.exists(job.name(_PART, index))]
     if left:
         with _watched(job, left, progress):
@@ -401,8 +308,7 @@ def score_parts(
     missing = [index for index in left if not job.exists(job.name(_PART, index))]
     if missing:
         raise RuntimeError(f"{engine} ended without {len(missing)} of {len(parts)} parts")
-    _finish(job)
-    return sum(part.rows for part in parts)
+    return sum(part.rows for part in parts), _finish(job)
 
 
 def _run(run: Any, job: Job, left: list[int], workers: int | None, engine: str) -> None:

@@ -1,0 +1,136 @@
+"""Parquet files as the parts that the workers of an engine score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rnn_core._scoring.arrow import pyarrow
+from rnn_core._scoring.faults import BadRow
+from rnn_core._scoring.scorer import Scorer
+
+# A part's rows: enough that many begin alike, few enough that a worker's memory stays small, by
+# these bytes of input and output.
+_MIN_ROWS, _MAX_ROWS = 1 << 4, 1 << 18
+_PART_BYTES = 64 << 20
+_SAMPLE_ROWS = 256
+_READ_ROWS = 1 << 14
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of a Parquet file that are scored together."""
+
+    path: str
+    first: int
+    rows: int
+
+
+def read(source: Any, part: Part, columns: Sequence[str]) -> Any:
+    """Return a part's rows as a table, from the row groups that hold them."""
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(source.open_input_file(part.path), buffer_size=1 << 20) as file:
+        groups, at, end = [], 0, 0
+        for group in range(file.num_row_groups):
+            begin, end = end, end + file.metadata.row_group(group).num_rows
+            if end <= part.first:
+                at = end
+            elif begin < part.first + part.rows:
+                groups.append(group)
+        held = []
+        # A row group may be larger than memory.
+        for batch in file.iter_batches(_READ_ROWS, groups, list(columns), use_threads=False):
+            begin, at = at, at + batch.num_rows
+            first, last = max(begin, part.first), min(at, part.first + part.rows)
+            if first < last:
+                held.append(batch.slice(first - begin, last - first).select(columns))
+            if at >= part.first + part.rows:
+                break
+        schema = pyarrow().schema([file.schema_arrow.field(name) for name in columns])
+    return pyarrow().Table.from_batches(held, schema)
+
+
+def located(location: Any) -> tuple[Any, str]:
+    """Return the file system of a path or URI, and the path in it."""
+    from pyarrow import fs
+
+    if "://" in str(location):
+        return tuple(fs.FileSystem.from_uri(str(location)))
+    return fs.LocalFileSystem(), str(Path(location).resolve())
+
+
+def _files(location: Any) -> tuple[Any, list[Any]]:
+    """Return a file, or the files in a directory that do not begin with ``_`` or ``.``."""
+    from pyarrow import fs
+
+    source, path = located(location)
+    info = source.get_file_info(path)
+    if info.type == fs.FileType.NotFound:
+        raise FileNotFoundError(f"no such file or directory: {location}")
+    if info.is_file:
+        return source, [info]
+    inside = source.get_file_info(fs.FileSelector(path, recursive=True))
+    files = [each for each in inside if each.is_file and not each.base_name.startswith(("_", "."))]
+    if not files:
+        raise ValueError(f"{location} holds no files, expected Parquet")
+    return source, sorted(files, key=lambda each: each.path)
+
+
+def _opened(source: Any, path: str) -> tuple[Any, int]:
+    """Return a Parquet file's schema and number of rows."""
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(source.open_input_file(path)) as file:
+            return file.schema_arrow, file.metadata.num_rows
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} is no Parquet file: {error}") from error
+
+
+def _part_rows(scorer: Scorer, source: Any, path: str, columns: Sequence[str]) -> int:
+    """Return the number of a part's rows, which the first ones decide."""
+    sample = read(source, Part(path, 0, _SAMPLE_ROWS), columns)
+    if not sample.num_rows:
+        return _MAX_ROWS
+    size = sample.nbytes
+    # Rows that cannot be scored are for the workers to name.
+    with suppress(BadRow):
+        size += scorer(sample).nbytes
+    rows: int = _PART_BYTES * sample.num_rows // max(size, 1)
+    return max(_MIN_ROWS, min(_MAX_ROWS, 1 << rows.bit_length() >> 1))
+
+
+def planned(
+    scorer: Scorer, location: Any, part_rows: int | None
+) -> tuple[Any, list[Part], list[str], dict[str, Any]]:
+    """Return the input's file system, parts and columns, and what tells it from another."""
+    source, files = _files(location)
+    with ThreadPoolExecutor(16) as pool:
+        opened = list(pool.map(lambda each: _opened(source, each.path), files))
+    first = opened[0][0]
+    inputs = [name for names in scorer.input_columns(first) for name in names]
+    columns = list(dict.fromkeys([*scorer.keep, *inputs]))
+    scorer.schema(first)
+    if part_rows is None:
+        largest = max(zip(files, opened, strict=True), key=lambda each: each[1][1])[0]
+        part_rows = _part_rows(scorer, source, largest.path, columns)
+    parts, known = [], []
+    for info, (schema, rows) in zip(files, opened, strict=True):
+        for name in columns:
+            have = schema.field(name).type if name in schema.names else "missing"
+            if have != first.field(name).type:
+                raise ValueError(
+                    f"{info.path}: column {name!r} is {have}, expected "
+                    f"{first.field(name).type} as in {files[0].path}"
+                )
+        known.append([info.path, info.size, info.mtime_ns, rows])
+        starts = range(0, rows, part_rows)
+        parts += [Part(info.path, start, min(part_rows, rows - start)) for start in starts]
+    # Without a row there is still a table, of no rows.
+    parts = parts or [Part(files[0].path, 0, 0)]
+    return source, parts, columns, {"input": known, "part_rows": part_rows}
