@@ -20,6 +20,7 @@ from rnn_core._scoring.encoding import encode
 from rnn_core._scoring.models import checked, chosen
 from rnn_core._typing import Array
 
+_ENGINES = ("ray", "spark")
 _OUTPUTS = (".npy", ".csv")
 _INPUTS = (".npy", ".npz", ".csv", ".csv.gz")
 # What is read and written by pyarrow alone.
@@ -27,7 +28,7 @@ _ARROW_INPUTS = (".parquet", ".arrow", ".feather")
 _ARROW_OUTPUTS = (*_ARROW_INPUTS, ".csv.gz")
 _ARROW_OPTIONS = (
     *("list", "top_k", "argmax", "labels", "group_by", "order_by"),
-    *("on_error", "resume", "overwrite"),
+    *("on_error", "resume", "overwrite", "workers"),
 )
 
 
@@ -37,11 +38,10 @@ def add_parser(commands: Any) -> None:
     score.set_defaults(command=_score)
     score.add_argument("model", type=Path, metavar="MODEL", help=".keras, .h5, .onnx, …")
     score.add_argument(
-        "input", type=Path, metavar="INPUT", help=".parquet .arrow .feather .csv .csv.gz .npy .npz"
+        "input", metavar="INPUT", help=".parquet .arrow .feather .csv .csv.gz .npy .npz"
     )
     score.add_argument(
         *("-o", "--output"),
-        type=Path,
         required=True,
         metavar="OUTPUT",
         help=".parquet .arrow .feather .csv .csv.gz .npy",
@@ -79,6 +79,11 @@ def _add_arrow_options(score: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--resume", action="store_true", help="go on with an interrupted run")
     group.add_argument("--overwrite", action="store_true", help="start an interrupted run over")
+    group = score.add_argument_group("on many machines, the extra [cluster]")
+    group.add_argument(
+        "--engine", choices=_ENGINES, help="Parquet files or directories, paths or URIs"
+    )
+    group.add_argument("--workers", type=int, metavar="N", help="default: as many as cores")
 
 
 def _split(names: str | None) -> list[str] | None:
@@ -90,6 +95,11 @@ def _score(options: argparse.Namespace) -> None:
         sys.path.insert(0, os.getcwd())
     terminal = sys.stderr is not None and sys.stderr.isatty()
     progress = terminal and importlib.util.find_spec("tqdm") is not None
+    if options.engine:
+        _score_by_parts(options, progress)
+        return
+    # A URI, which an engine may be given, is no path.
+    options.input, options.output = Path(options.input), Path(options.output)
     arrow = (
         options.input.name.endswith(_ARROW_INPUTS)
         or options.output.name.endswith(_ARROW_OUTPUTS)
@@ -134,8 +144,12 @@ def _score_by_parts(options: argparse.Namespace, progress: bool) -> None:
             resume=options.resume,
             overwrite=options.overwrite,
             progress=progress,
+            engine=options.engine,
+            workers=options.workers,
         )
     except (ValueError, OSError) as error:
+        if options.engine:
+            raise
         raise _with_parts(error, options.output) from error
     print(_said(done.rows, done.seconds))
     if done.errors:

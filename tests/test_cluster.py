@@ -8,6 +8,7 @@ import pytest
 
 import rnn_core as rc
 from rnn_core import GRU, Embedding, Input, Sequential
+from rnn_core._cli import main
 from rnn_core._scoring import cluster
 from rnn_core._scoring.cluster import score_parts, shares
 
@@ -252,6 +253,31 @@ def test_wrong_options(table, scorer, tmp_path, here):
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match="a file; an engine writes a directory"):
         score_parts(scorer, table, tmp_path / "file", "ray")
+
+
+def test_score_table_and_the_command_take_an_engine(table, scorer, model_path, tmp_path, here):
+    done = rc.score_table(scorer, table, tmp_path / "out", engine="ray", workers=2)
+    assert (done.rows, done.errors) == (350, 0)
+    words = ["score", model_path, table.as_uri(), "-o", (tmp_path / "by command").as_uri()]
+    words += ["--columns", "ids", "--keep", "key", "--names", "no,yes", "--engine", "ray"]
+    assert main([str(word) for word in words]) == 0
+    for out in ("out", "by command"):
+        assert pq.read_table(tmp_path / out).equals(expected(scorer, table))
+    local = tmp_path / "local.parquet"
+    rc.score_table(scorer, table / "1.parquet", local)
+    rc.score_table(scorer, table / "1.parquet", tmp_path / "one", engine="ray")
+    assert pq.read_table(local).equals(pq.read_table(tmp_path / "one"))
+
+
+def test_the_command_says_what_is_wrong_in_a_line(table, model_path, tmp_path, here, capsys):
+    words = ["score", model_path, table, "-o", tmp_path / "out", "--columns", "ids"]
+    spoil(table / "0.parquet", 7, [1, 99])
+    assert main([str(word) for word in [*words, "--engine", "ray"]]) == 2
+    assert "0.parquet, row 8: column 'ids'" in capsys.readouterr().err
+    assert main([str(word) for word in [*words, "--workers", "2"]]) == 2
+    assert "workers are an engine's" in capsys.readouterr().err
+    assert main([str(word) for word in [*words, "--engine", "ray", "--group-by", "key"]]) == 2
+    assert "group_by is for one process" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from typing import Any
 
 from rnn_core import _engine
 from rnn_core._scoring.arrow import pyarrow
+from rnn_core._scoring.cluster import score_parts
 from rnn_core._scoring.faults import BadRow, Fault
 from rnn_core._scoring.files import KINDS, Kind, Source, suffix_of
 from rnn_core._scoring.groups import Groups
@@ -46,6 +47,8 @@ def score_table(
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = False,
+    engine: str | None = None,
+    workers: int | None = None,
     **options: Any,
 ) -> Summary:
     """Run a model over the rows of a file of any size, and write a file of the results.
@@ -66,6 +69,13 @@ def score_table(
         resume: go on from the finished parts of an interrupted run, if there are any.
         overwrite: start over if there are some.
         progress: show a progress bar; needs tqdm.
+        engine: ``"ray"`` or ``"spark"``: the one that this process or its environment is connected
+            to scores the parts, or one that is started for it on this machine. The input is then a
+            Parquet file or a directory of them, the output a directory of Parquet files in the
+            input's order; both may be URIs of `pyarrow.fs`, such as ``s3://``. The report has the
+            input's file as its first column.
+        workers: processes of an engine, each with its share of the cores; as many as cores if
+            neither they nor `threads` are given.
         options: as for `Scorer`, but for its `output`.
 
     Returns an object of ``rows``, ``errors`` (rows without scores) and ``seconds``. With
@@ -78,7 +88,8 @@ def score_table(
             ``on_error="stop"``; an input that is corrupt; finished parts of another run, or of any
             without `resume` and `overwrite`.
         OSError: the disk is full.
-        ImportError: pyarrow, or tqdm for `progress`, is not installed.
+        RuntimeError: the engine failed.
+        ImportError: pyarrow, tqdm for `progress`, or the engine is not installed.
 
     >>> import tempfile
     >>> import numpy as np
@@ -93,13 +104,26 @@ def score_table(
     """
     begun = time.perf_counter()
     pyarrow()
-    input, output = Path(input), Path(output)
-    kind_in, suffix = KINDS[suffix_of(input, "input")], suffix_of(output, "output")
     if order_by is not None and group_by is None:
         raise ValueError("order_by is given without group_by")
     if lists:
         options = {**options, "output": "list"}
+    if engine is None and workers is not None:
+        raise ValueError("workers are an engine's: choose one, or give threads")
     scorer = _scorer(model, columns, options)
+    if engine is not None:
+        if group_by is not None:
+            raise ValueError("group_by is for one process: an engine scores rows as they are")
+        rows, errors = score_parts(
+            *(scorer, input, output, engine),
+            workers=workers,
+            resume=resume,
+            overwrite=overwrite,
+            progress=progress,
+        )
+        return Summary(rows, errors, time.perf_counter() - begun)
+    input, output = Path(input), Path(output)
+    kind_in, suffix = KINDS[suffix_of(input, "input")], suffix_of(output, "output")
     _check_places(scorer, input, output)
     source = kind_in.open(input)
     if group_by is not None:
