@@ -16,7 +16,6 @@ import gzip
 import importlib.util
 import multiprocessing
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -54,34 +53,15 @@ def make(path, rows):
             writer.write_table(pa.table(columns, schema=schema))
 
 
-def run(engine, path, output, workers, part_rows, pipe):
-    """Send the seconds that a run takes, and the most memory of a process."""
+def run(engine, path, output, workers, pipe):
+    """Send the seconds that a run takes."""
     import rnn_core
-    from rnn_core._scoring.cluster import score_parts
 
     scorer = rnn_core.Scorer(MODEL, ["ids"], keep=["id"], names=OUTPUTS)
-    if engine == "local":
-        begin = time.perf_counter()
-        local(scorer, path, output, part_rows or GROUP_ROWS)
-    else:
-        begin = time.perf_counter()
-        score_parts(scorer, path, output, engine, workers=workers, part_rows=part_rows)
-    seconds = time.perf_counter() - begin
-    who = resource.RUSAGE_SELF if engine == "local" else resource.RUSAGE_CHILDREN
-    pipe.send((seconds, resource.getrusage(who).ru_maxrss / 1024))
-
-
-def local(scorer, path, output, part_rows):
-    """Score the parts one after the other, with all threads."""
-    from rnn_core._scoring.cluster import Job
-    from rnn_core._scoring.inputs import located, planned
-
-    source, parts, columns, _ = planned(scorer, path, part_rows)
-    target, directory = located(output)
-    target.create_dir(directory)
-    job = Job(scorer, columns, source, parts, target, directory, len(os.sched_getaffinity(0)))
-    for index in range(len(parts)):
-        job.score(index)
+    options = {} if engine == "local" else {"engine": engine, "workers": workers}
+    begin = time.perf_counter()
+    rnn_core.score_table(scorer, path, output, **options)
+    pipe.send(time.perf_counter() - begin)
 
 
 def timed(*arguments):
@@ -111,7 +91,6 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--part-rows", type=int, help="default: the engine's own")
     parser.add_argument("--engines", default="ray,spark")
     parser.add_argument("--directory", help="for the files; default: a temporary one")
     options = parser.parse_args()
@@ -125,19 +104,19 @@ def main():
         make(many, options.rows)
         outputs, rates = [], {}
         print(f"{options.rows:,} rows, {options.workers} workers of one thread")
-        print("engine  start s   whole s   rows/s  without start   of local  memory MB a process")
+        print("engine  start s   whole s   rows/s  without start   of local")
         for engine in engines:
             if not importlib.util.find_spec(PACKAGES[engine]):
                 print(f"{engine} is left out: {PACKAGES[engine]} not installed")
                 continue
-            shared = (options.workers, options.part_rows)
-            start, _ = timed(engine, few, Path(place, f"{engine}-few"), *shared)
-            outputs.append(Path(place, engine))
-            seconds, memory = timed(engine, many, outputs[-1], *shared)
-            rates[engine] = whole, later = options.rows / seconds, options.rows / (seconds - start)
+            start = timed(engine, few, Path(place, f"{engine}-few.parquet"), options.workers)
+            outputs.append(Path(place, f"{engine}.parquet"))
+            seconds = timed(engine, many, outputs[-1], options.workers)
+            whole, later = options.rows / seconds, options.rows / (seconds - start)
+            rates[engine] = later
             print(
                 f"{engine:6} {start:8.1f} {seconds:9.1f} {whole:8,.0f} {later:14,.0f} "
-                f"{later / rates['local'][1]:10.2f} {memory:10,.0f}"
+                f"{later / rates['local']:10.2f}"
             )
         check(outputs, options.rows)
 

@@ -76,6 +76,8 @@ def _connected(ray: Any) -> Iterator[None]:
         except ConnectionError:
             if "RAY_ADDRESS" in os.environ:
                 raise
+            # Else it warns of how Ray Data starts its own actors.
+            os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
             ray.init(
                 num_cpus=_threads.available_cores(),
                 object_store_memory=_STORE_BYTES,
