@@ -281,24 +281,54 @@ def test_the_command_says_what_is_wrong_in_a_line(table, model_path, tmp_path, h
 
 
 @pytest.mark.parametrize(
-    ("cores", "workers", "threads", "shared"),
+    ("nodes", "workers", "threads", "shared"),
     [
-        (8, None, None, (8, 1)),
-        (8, 2, None, (2, 4)),
-        (8, 3, None, (3, 2)),
-        (8, None, 4, (2, 4)),
-        (8, 1, 2, (1, 2)),
-        (1, None, None, (1, 1)),
+        ([8], None, None, (8, 1)),
+        ([8], 2, None, (2, 4)),
+        ([8], 3, None, (3, 2)),
+        ([8], None, 4, (2, 4)),
+        ([8], 1, 2, (1, 2)),
+        ([1], None, None, (1, 1)),
+        # A worker is on one machine.
+        ([4, 4], 1, None, (1, 4)),
+        ([3, 3, 3], 4, None, (4, 1)),
+        ([3, 3, 3], None, 2, (3, 2)),
+        ([0, 2], None, None, (2, 1)),
     ],
 )
-def test_workers_share_the_cores(cores, workers, threads, shared):
-    assert shares(cores, workers, threads) == shared
+def test_workers_share_the_cores(nodes, workers, threads, shared):
+    assert shares(nodes, workers, threads) == shared
 
 
-@pytest.mark.parametrize(("workers", "threads"), [(9, None), (2, 5), (None, 9)])
-def test_more_threads_than_cores_are_refused(workers, threads):
-    with pytest.raises(ValueError, match="expected 1 to 8 in all"):
-        shares(8, workers, threads)
+@pytest.mark.parametrize(
+    ("nodes", "workers", "threads"), [([8], 9, None), ([8], 2, 5), ([8], None, 9), ([4, 4], 1, 8)]
+)
+def test_what_does_not_fit_is_refused(nodes, workers, threads):
+    with pytest.raises(ValueError, match="threads do not fit on"):
+        shares(nodes, workers, threads)
+
+
+def test_a_full_disk_is_told_and_what_is_finished_stays(table, scorer, tmp_path, here, monkeypatch):
+    write, out = cluster._write, tmp_path / "out"
+
+    def full(target, path, content):
+        if "part-00004" in path and len(content):
+            write(target, path, memoryview(content)[:100])
+            raise OSError(28, "No space left on device")
+        write(target, path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cluster, "_write", full)
+        with pytest.raises(ValueError, match="No space left on device"):
+            score_parts(scorer, table, out, "ray", part_rows=PART)
+    assert len(contents(out)) == 4
+    score_parts(scorer, table, out, "ray", part_rows=PART, resume=True)
+    assert pq.read_table(out).equals(expected(scorer, table))
+
+
+def test_the_bar_counts_all_rows(table, scorer, tmp_path, here, capsys):
+    score_parts(scorer, table, tmp_path / "out", "ray", part_rows=PART, progress=True)
+    assert "350/350" in capsys.readouterr().err
 
 
 # Real engines

@@ -242,16 +242,27 @@ def _watched(job: Job, left: Sequence[int], progress: bool) -> Iterator[None]:
 # A run
 
 
-def shares(cores: int, workers: int | None, threads: int | None) -> tuple[int, int]:
+def shares(nodes: Sequence[int], workers: int | None, threads: int | None) -> tuple[int, int]:
     """Return how many workers there are and how many threads each has.
 
+    Args:
+        nodes: the cores of each machine; a worker is on one.
+        workers: as many as fit if not given.
+        threads: of a worker; 1 if neither is given, as many as fit beside each other otherwise.
+
     Raises:
-        ValueError: they are more than the cores.
+        ValueError: they do not fit.
     """
-    workers = workers or max(1, cores // (threads or 1))
-    threads = threads or max(1, cores // workers)
-    if workers < 1 or workers * threads > cores:
-        raise ValueError(f"{workers} workers of {threads} threads, expected 1 to {cores} in all")
+
+    def fitting(threads: int) -> int:
+        return sum(cores // threads for cores in nodes)
+
+    workers = workers or max(1, fitting(threads or 1))
+    if threads is None:
+        threads = max((n for n in range(1, max(nodes) + 1) if fitting(n) >= workers), default=1)
+    if workers > fitting(threads):
+        cores = " + ".join(map(str, nodes))
+        raise ValueError(f"{workers} workers of {threads} threads do not fit on {cores} cores")
     return workers, threads
 
 
@@ -319,7 +330,13 @@ def _run(run: Any, job: Job, left: list[int], workers: int | None, engine: str) 
         raise
     except Exception as error:
         if not job.exists(failed):
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            raise RuntimeError(f"{engine} failed: {lines[-1]}") from error
+            lines = [line for line in str(error).splitlines() if _says_something(line)]
+            why = lines[-1] if lines else type(error).__name__
+            raise RuntimeError(f"{engine} failed: {why}") from error
     if job.exists(failed):
         raise ValueError(_content(job.target, failed).decode())
+
+
+def _says_something(line: str) -> bool:
+    # Java's stack ends a message of Spark's.
+    return bool(line.strip()) and not line.startswith(("\t", " "))

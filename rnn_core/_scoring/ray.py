@@ -47,8 +47,8 @@ def run(job: Job, left: Sequence[int], workers: int | None) -> None:
     except ImportError:
         raise ImportError("engine 'ray' needs Ray Data: pip install 'rnn_core[cluster]'") from None
     with _connected(ray):
-        cores = int(ray.cluster_resources().get("CPU", 1))
-        actors, job.threads = shares(cores, workers, job.scorer._threads)
+        nodes = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+        actors, job.threads = shares(nodes, workers, job.scorer._threads)
         with _quiet(ray):
             items = [{"part": index} for index in left]
             parts = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(

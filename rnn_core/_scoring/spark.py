@@ -57,10 +57,10 @@ def _session(SparkSession: Any, job: Job, workers: int | None) -> Iterator[Any]:
         if workers is not None:
             raise ValueError("workers are the Spark session's: leave them to its configuration")
         spark = running or SparkSession.builder.getOrCreate()
-        job.threads = int(spark.conf.get("spark.task.cpus", "1"))
+        job.threads = job.scorer._threads or int(spark.conf.get("spark.task.cpus", "1"))
         yield spark
         return
-    workers, job.threads = shares(_threads.available_cores(), workers, job.scorer._threads)
+    workers, job.threads = shares([_threads.available_cores()], workers, job.scorer._threads)
     settings = {
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
