@@ -154,6 +154,10 @@ def test_resuming_something_else_says_what_differs(table, scorer, model_path, tm
     os.utime(table / "1.parquet", ns=(0, 0))
     with pytest.raises(ValueError, match="its input is "):
         score_parts(scorer, table, out, "ray", part_rows=PART, resume=True)
+    for broken in (b"", b'{"in', b"7", b"[" * 10**6):
+        (out / "_job.json").write_bytes(broken)
+        with pytest.raises(ValueError, match="its _job.json is broken"):
+            score_parts(scorer, table, out, "ray", part_rows=PART, resume=True)
     assert contents(out) == before
 
 

@@ -169,7 +169,7 @@ def _prepare(job: Job, description: dict[str, Any], resume: bool, overwrite: boo
     if found and not (resume or overwrite):
         raise ValueError(f"output is {output}, which holds parts already: resume or overwrite it")
     if found and not overwrite:
-        _compare(description, json.loads(_content(target, f"{output}/{_JOB}")), output)
+        _compare(description, _content(target, f"{output}/{_JOB}"), output)
     # Of the files beside the parts, only those of rows without scores outlast a new beginning.
     kept = () if overwrite else ("part-", "_errors-", _JOB, _SUCCESS)
     for each in found:
@@ -179,7 +179,11 @@ def _prepare(job: Job, description: dict[str, Any], resume: bool, overwrite: boo
         _write(target, f"{output}/{_JOB}", json.dumps(description, indent=1).encode())
 
 
-def _compare(now: dict[str, Any], then: dict[str, Any], output: str) -> None:
+def _compare(now: dict[str, Any], written: bytes, output: str) -> None:
+    try:
+        then = dict(json.loads(written))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ValueError(f"{output} cannot be resumed: its {_JOB} is broken") from error
     # As JSON has them, tuples are lists.
     now = json.loads(json.dumps(now))
     for key in now:
