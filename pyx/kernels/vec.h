@@ -84,17 +84,6 @@ static inline vec T(at_most)(vec x, real high) { return X86(min_ps)(T(broadcast)
 static inline vec T(at_least)(vec x, real low) { return X86(max_pd)(T(broadcast)(low), x); }
 static inline vec T(at_most)(vec x, real high) { return X86(min_pd)(T(broadcast)(high), x); }
 #endif
-#if VECTOR_BYTES == 32 && REAL_BITS == 32
-static inline vec T(select)(ivec where, vec a, vec b) { return _mm256_blendv_ps(b, a, (vec)where); }
-#elif VECTOR_BYTES == 32
-static inline vec T(select)(ivec where, vec a, vec b) { return _mm256_blendv_pd(b, a, (vec)where); }
-#else
-/* where ? a : b, lane by lane; a comparison of vectors yields all ones or all zeros. gcc 12 has no
- * vector ?: in C. */
-static inline vec T(select)(ivec where, vec a, vec b) {
-    return (vec)((where & (ivec)a) | (~where & (ivec)b));
-}
-#endif
 #undef X86
 #elif defined(__aarch64__)
 #if REAL_BITS == 32
@@ -104,4 +93,16 @@ static inline vec T(at_most)(vec x, real high) { return vminq_f32(x, T(broadcast
 static inline vec T(at_least)(vec x, real low) { return vmaxq_f64(x, T(broadcast)(low)); }
 static inline vec T(at_most)(vec x, real high) { return vminq_f64(x, T(broadcast)(high)); }
 #endif
+#endif
+
+#if defined(__x86_64__) && VECTOR_BYTES == 32 && REAL_BITS == 32
+static inline vec T(select)(ivec where, vec a, vec b) { return _mm256_blendv_ps(b, a, (vec)where); }
+#elif defined(__x86_64__) && VECTOR_BYTES == 32
+static inline vec T(select)(ivec where, vec a, vec b) { return _mm256_blendv_pd(b, a, (vec)where); }
+#else
+/* where ? a : b, lane by lane; a comparison of vectors yields all ones or all zeros. gcc 12 has no
+ * vector ?: in C. */
+static inline vec T(select)(ivec where, vec a, vec b) {
+    return (vec)((where & (ivec)a) | (~where & (ivec)b));
+}
 #endif
