@@ -44,6 +44,7 @@ from _kernels cimport (
     rnn_packed,
     rnn_packed_bytes,
     rnn_project,
+    rnn_release,
     rnn_row_function,
     rnn_run,
     rnn_stay_alone,

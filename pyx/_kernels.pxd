@@ -88,6 +88,7 @@ cdef extern from "kernels/packed.h" nogil:
 
     size_t rnn_packed_bytes(const rnn_kernels *kernels, const rnn_weights *weights)
     void *rnn_allocate(size_t bytes)
+    void rnn_release(void *memory)
     const rnn_packed *rnn_pack(const rnn_kernels *kernels, const rnn_weights *weights, void *memory)
 
 cdef extern from "kernels/sequence.h" nogil:

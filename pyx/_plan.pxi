@@ -94,7 +94,7 @@ cdef class Plan:
     def __dealloc__(self):
         if self.packed != NULL:
             rnn_forget(self.packed)
-        free(self.memory)
+        rnn_release(self.memory)
 
     cdef int _pack(self, bytes activation, bytes recurrent_activation) except -1:
         cdef rnn_weights weights

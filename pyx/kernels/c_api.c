@@ -68,7 +68,7 @@ rnn_core_layer *rnn_core_layer_create(const rnn_core_config *config) {
     return memory ? rnn_core_layer_init(config, memory) : NULL;
 }
 
-void rnn_core_layer_free(rnn_core_layer *layer) { free(layer); }
+void rnn_core_layer_free(rnn_core_layer *layer) { rnn_release(layer); }
 
 static size_t in_lines(size_t bytes) {
     return (bytes + RNN_ALIGNMENT - 1) / RNN_ALIGNMENT * RNN_ALIGNMENT;

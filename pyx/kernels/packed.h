@@ -12,6 +12,9 @@
 #ifndef RNN_PACKED_H
 #define RNN_PACKED_H
 
+#ifdef _WIN32
+#include <malloc.h>
+#endif
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -88,7 +91,22 @@ typedef struct {
 size_t rnn_packed_bytes(const rnn_kernels *kernels, const rnn_weights *weights);
 
 /* `bytes` aligned to RNN_ALIGNMENT, a multiple of it; NULL if there are none. */
-static inline void *rnn_allocate(size_t bytes) { return aligned_alloc(RNN_ALIGNMENT, bytes); }
+static inline void *rnn_allocate(size_t bytes) {
+#ifdef _WIN32
+    return _aligned_malloc(bytes, RNN_ALIGNMENT);
+#else
+    return aligned_alloc(RNN_ALIGNMENT, bytes);
+#endif
+}
+
+/* Frees what rnn_allocate gave; NULL does nothing. */
+static inline void rnn_release(void *memory) {
+#ifdef _WIN32
+    _aligned_free(memory);
+#else
+    free(memory);
+#endif
+}
 
 /* Fills `memory`, of rnn_packed_bytes and aligned to RNN_ALIGNMENT; the weights are not needed
  * afterwards. NULL if there is no such activation. */

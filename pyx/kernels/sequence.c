@@ -342,7 +342,7 @@ static void divide(work *w, int threads) {
 static char *take_memory(const rnn_packed *layer, size_t bytes) {
     size_t *spare = atomic_exchange(&layer->left->memory, NULL);
     if (spare && *spare < bytes) {
-        free(spare);
+        rnn_release(spare);
         spare = NULL;
     }
     if (!spare && (spare = rnn_allocate(bytes + RNN_ALIGNMENT)))
@@ -351,7 +351,7 @@ static char *take_memory(const rnn_packed *layer, size_t bytes) {
 }
 
 static void leave_memory(const rnn_packed *layer, char *memory) {
-    free(atomic_exchange(&layer->left->memory, memory - RNN_ALIGNMENT));
+    rnn_release(atomic_exchange(&layer->left->memory, memory - RNN_ALIGNMENT));
 }
 
 int rnn_run(int count, const rnn_packed *const *layers, const rnn_batch *batches, int threads) {
@@ -380,7 +380,9 @@ void rnn_run_in(const rnn_packed *layer, const rnn_batch *batch, void *memory) {
     rnn_share(1, w.blocks, run_block, &w);
 }
 
-void rnn_forget(const rnn_packed *layer) { free(atomic_exchange(&layer->left->memory, NULL)); }
+void rnn_forget(const rnn_packed *layer) {
+    rnn_release(atomic_exchange(&layer->left->memory, NULL));
+}
 
 void rnn_project(const rnn_packed *layer, const float *x, ptrdiff_t x_row, ptrdiff_t rows,
                  float *z) {

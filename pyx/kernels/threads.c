@@ -184,6 +184,9 @@ static void *worker(void *unused) {
     return NULL;
 }
 
+#ifdef _WIN32
+static void watch_forks(void) {} /* there are none */
+#else
 /* The child of a fork has the forking thread alone, whatever the others were about. */
 static void begin_anew(void) {
     pthread_mutex_init(&pool.busy, NULL);
@@ -195,6 +198,7 @@ static void begin_anew(void) {
 }
 
 static void watch_forks(void) { pthread_atfork(NULL, NULL, begin_anew); }
+#endif
 
 static _Thread_local int alone;
 
@@ -210,16 +214,20 @@ static void hire(int workers) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, watch_forks);
     workers = workers < MAX_WORKERS ? workers : MAX_WORKERS;
+#ifndef _WIN32
     /* Signals are for the program's own threads. */
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
+#endif
     for (pthread_t thread; pool.workers < workers; pool.workers++) {
         if (pthread_create(&thread, NULL, worker, NULL))
             break;
         pthread_detach(thread);
     }
+#ifndef _WIN32
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+#endif
 }
 
 /* Has up to `places` workers join; the caller holds `busy`. */
