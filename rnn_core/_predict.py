@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ import numpy as np
 from rnn_core import _engine, _padding, _sharing, _threads
 from rnn_core._nest import flatten
 from rnn_core._outputs import Outputs
+from rnn_core._progress import progress_bar
 from rnn_core._ragged import Ragged
 from rnn_core._typing import Array
 from rnn_core._windows import WINDOW_ROWS, Windows, is_iterator
@@ -55,19 +55,6 @@ def _default_batch(model: Model, steps: int, rows: int, threads: int) -> int:
     return max(_MIN_ROWS, min(fitting, _MAX_ROWS, share))
 
 
-@contextmanager
-def _progress(wanted: bool, rows: int | None) -> Iterator[Callable[[int], Any]]:
-    if not wanted:
-        yield lambda done: None
-        return
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        raise ImportError("progress=True needs tqdm: pip install 'rnn_core[progress]'") from None
-    with tqdm(total=rows, unit=" rows", unit_scale=True) as bar:
-        yield bar.update
-
-
 def predict(
     model: Model,
     x: Any,
@@ -84,7 +71,7 @@ def predict(
     threads = 1 if stateful else _threads.get_num_threads()
     account = _sharing.Account()
     outputs = Outputs(windows.rows, model._own_lengths if windows.ragged else None, out, model.name)
-    with _progress(progress, windows.rows) as advance:
+    with progress_bar(progress, windows.rows) as advance:
         for window in windows:
             ragged = any(isinstance(column, Ragged) for column in window)
             split = _of_sequences if ragged else _of_arrays

@@ -24,8 +24,8 @@ class Windows:
     """Rows of a model's inputs.
 
     Args:
-        inputs: one for each of the model's inputs: an array, a list of sequences or an Arrow
-            column of lists; or an iterator that gives such, or single rows of them.
+        inputs: one for each of the model's inputs: an array, a list of sequences, an Arrow column
+            of lists or a `Ragged`; or an iterator that gives such, or single rows of them.
         shapes: of the model's inputs.
         name: of the model, for errors.
         most: rows to a window.
@@ -89,6 +89,7 @@ class _Column:
         self._rest = shape and shape[2:]
         if _ragged.is_arrow(given) and _ragged.arrow_axes(given) > 1:
             self._given = _ragged.from_arrow(given, self._rest, 0)
+        if isinstance(self._given, Ragged):
             self.lengths = self._given.lengths
         elif holds_sequences(given, shape):
             self.lengths = _ragged.lengths_of(given)

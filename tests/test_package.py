@@ -24,6 +24,7 @@ FLOORS = [
         "_names",
         "_nest",
         "_numbers",
+        "_progress",
         "_ragged",
         "_signatures",
         "_dtypes",

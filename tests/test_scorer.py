@@ -118,7 +118,7 @@ def test_outputs_as_lists(by_ids):
     fixed = pa.table({"ids": pa.FixedSizeListArray.from_arrays([1, 2, 3, 4], 2)})
     columns = rc.Scorer(steps, names=["u", "v"])(fixed)
     assert columns.column_names == ["0.u", "0.v", "1.u", "1.v"]
-    expected = steps.predict([[1, 2], [3, 4]]).reshape(2, 4)
+    expected = steps.predict(np.array([[1, 2], [3, 4]])).reshape(2, 4)
     assert same(values(columns, columns.column_names), expected)
 
 

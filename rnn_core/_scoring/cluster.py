@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rnn_core import _threads
-from rnn_core._predict import _progress
+from rnn_core._progress import progress_bar
 from rnn_core._scoring.arrow import pyarrow
 from rnn_core._scoring.faults import BadRow, Fault
 from rnn_core._scoring.inputs import Part, located, planned, read
@@ -218,29 +218,28 @@ def _finish(job: Job) -> int:
 @contextmanager
 def _watched(job: Job, left: Sequence[int], progress: bool) -> Iterator[None]:
     """Show a bar that counts the rows of parts as they appear."""
-    advance = _progress(progress, sum(job.parts[index].rows for index in left))
     waiting, ended = set(left), threading.Event()
+    with progress_bar(progress, sum(job.parts[index].rows for index in left)) as advance:
 
-    def look() -> None:
-        done = {index for index in waiting if job.exists(job.name(_PART, index))}
-        waiting.difference_update(done)
-        advance(sum(job.parts[index].rows for index in done))
+        def look() -> None:
+            done = {index for index in waiting if job.exists(job.name(_PART, index))}
+            waiting.difference_update(done)
+            advance(sum(job.parts[index].rows for index in done))
 
-    def watch() -> None:
-        while not ended.wait(_LOOK_SECONDS):
-            look()
+        def watch() -> None:
+            while not ended.wait(_LOOK_SECONDS):
+                look()
 
-    if not progress:
-        yield
-        return
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-        look()
+        thread = threading.Thread(target=watch, daemon=True)
+        if progress:
+            thread.start()
+        try:
+            yield
+        finally:
+            if progress:
+                ended.set()
+                thread.join()
+                look()
 
 
 # A run

@@ -1,4 +1,4 @@
-"""Sequences through a model: rows of equal lengths together."""
+"""Sequences through a model."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from rnn_core._model import Model
+from rnn_core._ragged import Ragged
 from rnn_core._scoring.models import ModelInput, chosen
 from rnn_core._scoring.sequences import Sequences
 from rnn_core._typing import Array
@@ -38,16 +40,24 @@ class Runner:
             array.reshape(len(array)) if given.shape == () else array
             for given, array in zip(self.inputs, arrays, strict=True)
         ]
-        named = {given.name: array for given, array in zip(self.inputs, shaped, strict=True)}
-        x = shaped[0] if len(shaped) == 1 else named
-        outputs = np.asarray(chosen(self.model.predict(x, self.batch_size), self.which))
+        outputs = np.asarray(chosen(self._predict(shaped), self.which))
         if outputs.shape[:1] != (len(arrays[0]),):
             raise ValueError(f"the model gave {outputs.shape} for {len(arrays[0])} rows")
         return outputs
 
+    def _predict(self, inputs: Sequence[Any]) -> Any:
+        named = {given.name: x for given, x in zip(self.inputs, inputs, strict=True)}
+        return self.model.predict(inputs[0] if len(inputs) == 1 else named, self.batch_size)
+
     def sequences(self, read: Sequence[Sequences], rows: Array) -> Any:
         """Return the outputs of some rows: an array, or a list of arrays of different shapes."""
         lengths = [each.lengths[rows] for each in read]
+        if isinstance(self.model, Model) and any((each != each[:1]).any() for each in lengths):
+            ragged = [
+                Ragged(each.values, each.offsets[:-1], each.lengths).take(rows) for each in read
+            ]
+            outputs = self._predict(ragged)
+            return chosen(outputs if len(self.model._own_lengths()) > 1 else [outputs], self.which)
         parts = []
         for places in _of_equal_lengths(lengths):
             arrays = [
@@ -63,11 +73,11 @@ class Runner:
             for places, part in parts:
                 whole[places] = part
             return whole
-        ragged: list[Any] = [None] * len(rows)
+        listed: list[Any] = [None] * len(rows)
         for places, part in parts:
             for place, output in zip(places, part, strict=True):
-                ragged[place] = output
-        return ragged
+                listed[place] = output
+        return listed
 
     def output_of(self, steps: Sequence[int | None]) -> tuple[tuple[int | None, ...], Any]:
         """Return the shape and dtype of a row's output; None is a length that differs.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rnn_core import _engine
+from rnn_core._progress import progress_bar
 from rnn_core._scoring.arrow import pyarrow
 from rnn_core._scoring.cluster import score_parts
 from rnn_core._scoring.faults import BadRow, Fault
@@ -227,16 +228,13 @@ class _Job:
     def run(self, progress: bool) -> tuple[int, int]:
         """Return the numbers of all rows and of those without scores."""
         done = len(self.parts.finished())
-        bar = _bar(self.source.rows, done * self.part_rows) if progress else None
         try:
-            self._score_parts(done, bar)
+            with progress_bar(progress, self.source.rows, done * self.part_rows) as advance:
+                self._score_parts(done, advance)
         except BaseException:
             if not self.parts.finished():
                 self.parts.drop()
             raise
-        finally:
-            if bar is not None:
-                bar.close()
         head = (self.group_by or "row", "column", "why") if self.scorer._skip else None
 
         def join(parts: Sequence[Path], file: Any) -> None:
@@ -244,7 +242,7 @@ class _Job:
 
         return self.parts.join(join, head)
 
-    def _score_parts(self, done: int, bar: Any) -> None:
+    def _score_parts(self, done: int, advance: Callable[[int], Any]) -> None:
         """Score part by part, while the next is read and the last is written."""
         tables = self._tables(done)
         first_row = done * self.part_rows
@@ -259,8 +257,7 @@ class _Job:
                     written.result()
                 written = writer.submit(self._write, index, result, faults)
                 first_row, index = first_row + table.num_rows, index + 1
-                if bar is not None:
-                    bar.update(table.num_rows)
+                advance(table.num_rows)
             if written is not None:
                 written.result()
 
@@ -302,11 +299,3 @@ class _Job:
                 held = whole.slice(self.part_rows).to_batches()
         if count or not any_yet:
             yield pa.Table.from_batches(held, self.read_schema)
-
-
-def _bar(rows: int | None, done: int) -> Any:
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        raise ImportError("progress=True needs tqdm: pip install 'rnn_core[table]'") from None
-    return tqdm(total=rows, initial=done, unit=" rows", unit_scale=True)
