@@ -287,10 +287,14 @@ def _blame_a_row(model: Model, columns: list[Any], rows: Array, error: Exception
 
 def _ran(batches: list[_Batch], threads: int) -> Iterator[tuple[_Batch, Any]]:
     """Yield the batches and their outputs, in order."""
-    # The first may import a BLAS, whose threads are then known; alone it has all threads.
-    yield batches[0], batches[0].run()
     if len(batches) == 1:
+        yield batches[0], batches[0].run()
         return
+    # The first may import a BLAS, whose threads are known only then. They would go on waiting
+    # busily beside the others.
+    with _threads.one_blas_thread():
+        first = batches[0].run()
+    yield batches[0], first
     with _threads.one_blas_thread():
         results = _in_order(lambda batch: batch.run(), batches[1:], min(threads, len(batches)))
         yield from zip(batches[1:], results, strict=True)

@@ -264,6 +264,18 @@ static void multiply_tile(const rnn_tile *tile, const rnn_part *part) {
              init, init_at, tile->sums, 0);
 }
 
+/* Fetches a tile's part of z rows: those of a table lie far apart, and its sums begin with them. */
+static void prefetch_z(const rnn_part *part, const rnn_panel *panel, const rnn_packed_step *s,
+                       ptrdiff_t row) {
+    const ptrdiff_t z_at = part->z_at + part->cut.gates * panel->before;
+    const ptrdiff_t size = part->cut.gates * panel->blocks * panel->width;
+    const ptrdiff_t line = RNN_ALIGNMENT / sizeof(float);
+    const ptrdiff_t last = row + MAX_ROWS < s->rows ? row + MAX_ROWS : s->rows;
+    for (; row < last; row++)
+        for (ptrdiff_t j = 0; j < size; j += line)
+            __builtin_prefetch(s->z[row] + z_at + j);
+}
+
 static void step_rows(const rnn_packed *layer, int index, const rnn_packed_step *s) {
     const rnn_part *part = &layer->part[index];
     tile_queue queue;
@@ -280,6 +292,10 @@ static void step_rows(const rnn_packed *layer, int index, const rnn_packed_step 
             tile->rows = (int)rows;
             tile->sums = queue.sum_row + queue.rows;
             if (s->z) {
+                if (row + rows < s->rows)
+                    prefetch_z(part, panel, s, row + rows);
+                else if (i + 1 < s->last)
+                    prefetch_z(part, panel + (s->backwards ? -1 : 1), s, 0);
                 tile->z = s->z + row;
                 tile->z_at = part->z_at + part->cut.gates * panel->before;
             } else {
