@@ -59,35 +59,36 @@ class Walk:
             ids, mask = ids[:, ::-1], None if mask is None else mask[:, ::-1]
         self.mask = None if mask is None or mask.all() else mask
         # Signed, and no wider than they need be to sort and gather.
-        ids = ids.astype(np.int32 if len(embeddings) < 1 << 31 else np.int64)
-        self.ids = _counting(ids, self.mask)
-        self.steps = self.nodes = int((self.ids != _END).sum())
-        self._unsorted: list[Array] = []
-        bits = max(1, int(self.ids.max() + 1).bit_length())
-        words = _words(self.ids, bits)
-        if _spared_at_most(words[0], bits, ids.shape[1]) >= WORTHWHILE * self.steps:
-            self._sort(words)
-        else:
-            self._unsorted = words
+        ids = ids.astype(np.int32 if len(embeddings) < 1 << 31 else np.int64, copy=False)
+        # Step by step (timesteps, rows).
+        self.levels = np.ascontiguousarray(_counting(ids, self.mask).T)
+        self.steps = self.nodes = int((self.levels != _END).sum())
+        self._bits = max(1, int(self.levels.max() + 1).bit_length())
+        self.order: Array | None = None
+        if _spared_at_most(self.levels, self._bits) >= WORTHWHILE * self.steps:
+            self._sort()
 
-    def _sort(self, words: list[Array]) -> None:
+    def _sort(self) -> None:
         """Put rows that begin alike beside each other, and count the different beginnings."""
-        self.order, self._unsorted = np.lexsort(words[::-1]), []
-        self.ids = self.ids[self.order]
-        self.lengths = (self.ids != _END).sum(axis=1)
+        # NumPy sorts numbers of 16 bits by their digits, which takes the least time.
+        words = _words(self.levels, self._bits, np.uint16 if self._bits <= 16 else np.uint64)
+        self.order = np.lexsort(words[::-1])
+        self.levels = np.take(self.levels, self.order, axis=1)
+        self.lengths = (self.levels != _END).sum(axis=0)
         # The level from which on a row is another than the row before it.
-        different = self.ids[1:] != self.ids[:-1]
-        self.own = np.zeros(len(self.ids), np.intp)
-        timesteps = self.ids.shape[1]
-        self.own[1:] = np.where(different.any(axis=1), different.argmax(axis=1), timesteps)
+        self.own = np.full(len(self.order), len(self.levels), np.intp)
+        self.own[0] = 0
+        for level in reversed(range(len(self.levels))):
+            ids = self.levels[level]
+            np.copyto(self.own[1:], level, where=ids[1:] != ids[:-1])
         self.nodes = int(np.maximum(self.lengths - self.own, 0).sum())
 
     def begin(self) -> None:
         """Take the memory for the outputs, which are zeros where no step counts."""
-        if self._unsorted:
-            self._sort(self._unsorted)
+        if self.order is None:
+            self._sort()
         top = self.layers[-1]
-        rows, timesteps = self.ids.shape
+        timesteps, rows = self.levels.shape
         units, sequences = top.cell.units, top.return_sequences
         # What rows end with: the last output or h, and the other states.
         kept = len(flatten(top.cell.state_size)) if top.return_state else 0 if sequences else 1
@@ -111,21 +112,22 @@ class Walk:
         rows = WINDOW_ROWS
         if self.sequence is not None:
             rows = max(1, min(rows, WINDOW_BYTES // self.sequence[0].nbytes))
-        return [slice(start, start + rows) for start in range(0, len(self.ids), rows)]
+        return [slice(start, start + rows) for start in range(0, self.levels.shape[1], rows)]
 
     def run(self, window: slice) -> None:
         """Write the outputs of a window's rows to their places in `outputs`."""
-        ids, lengths, order = self.ids[window], self.lengths[window], self.order[window]
+        assert self.order is not None
+        levels, lengths, order = self.levels[:, window], self.lengths[window], self.order[window]
         own = self.own[window].copy()
         own[0] = 0
         states = [_engine.first_states(plan_of(layer)) for layer in self.layers]
-        node_of = np.zeros(len(ids), np.intp)
+        node_of = np.zeros(len(order), np.intp)
         units = self.layers[-1].cell.units
         tops = [np.zeros((1, units), self.layers[-1].dtype)]
         numbers = [node_of]
         for level in range(int(lengths.max())):
             begins = (own <= level) & (lengths > level)
-            states = self._step(ids[begins, level], states, node_of[begins])
+            states = self._step(levels[level, begins], states, node_of[begins])
             node_of = begins.cumsum() - 1
             ends = lengths == level + 1
             for kept, state in zip(self.last, states[-1], strict=False):
@@ -173,27 +175,33 @@ def _counting(ids: Array, mask: Array | None) -> Array:
     return found
 
 
-def _words(ids: Array, bits: int) -> list[Array]:
-    """Return words, the most significant first, that sort as the rows do."""
-    each = 64 // bits
+def _words(levels: Array, bits: int, kind: type[np.unsignedinteger[Any]]) -> list[Array]:
+    """Return words, the most significant first, that sort as the rows do.
+
+    Args:
+        levels: ids ``(timesteps, rows)``.
+        bits: of an id.
+        kind: of the words.
+    """
+    each = 8 * np.dtype(kind).itemsize // bits
     words = []
-    for start in range(0, ids.shape[1], each):
-        word = np.zeros(len(ids), np.uint64)
-        for column in ids.T[start : start + each]:
-            word = word << np.uint64(bits) | (column + 1).astype(np.uint64)
+    for start in range(0, len(levels), each):
+        word = np.zeros(levels.shape[1], kind)
+        for ids in levels[start : start + each]:
+            word = word << kind(bits) | (ids + 1).astype(kind)
         words.append(word)
     return words
 
 
-def _spared_at_most(first: Array, bits: int, timesteps: int) -> int:
-    """Return how many steps sharing could spare, from each row's first word."""
-    columns = min(64 // bits, timesteps)
-    ordered = np.sort(first)
+def _spared_at_most(levels: Array, bits: int) -> int:
+    """Return how many steps sharing could spare, from what fits into each row's first word."""
+    count = min(64 // bits, len(levels))
+    ordered = np.sort(_words(levels[:count], bits, np.uint64)[0])
     spared = 0
-    for column in range(timesteps):
+    for level in range(len(levels)):
         # Rows that differ within the first word share nothing beyond it.
-        if column < columns:
-            beginning = ordered >> np.uint64(bits * (columns - 1 - column))
+        if level < count:
+            beginning = ordered >> np.uint64(bits * (count - 1 - level))
             alike = int((beginning[1:] == beginning[:-1]).sum())
         spared += alike
     return spared
