@@ -58,18 +58,31 @@ class Walk:
         if layers[0].go_backwards:
             ids, mask = ids[:, ::-1], None if mask is None else mask[:, ::-1]
         self.mask = None if mask is None or mask.all() else mask
-        # Signed, and no wider than they need be to sort and gather.
-        ids = ids.astype(np.int32 if len(embeddings) < 1 << 31 else np.int64, copy=False)
-        # Step by step (timesteps, rows).
-        self.levels = np.ascontiguousarray(_counting(ids, self.mask).T)
-        self.steps = self.nodes = int((self.levels != _END).sum())
-        self._bits = max(1, int(self.levels.max() + 1).bit_length())
+        self.steps = self.nodes = ids.size if self.mask is None else int(self.mask.sum())
+        self._ids, self._bits = ids, len(embeddings).bit_length()
         self.order: Array | None = None
-        if _spared_at_most(self.levels, self._bits) >= WORTHWHILE * self.steps:
+        first = self._levels(64 // self._bits)
+        if _spared_at_most(first, self._bits, ids.shape[1]) >= WORTHWHILE * self.steps:
             self._sort()
+
+    def _levels(self, count: int | None = None) -> Array:
+        """Return each row's ids that count, then `_END`, ``(timesteps, rows)``.
+
+        Args:
+            count: how many of them; all if not given.
+        """
+        # Signed, and no wider than they need be to sort and gather.
+        kind = np.int32 if self._bits < 32 else np.int64
+        if self.mask is None:
+            return np.ascontiguousarray(self._ids[:, :count].T, kind)
+        rows, steps = np.nonzero(self.mask)
+        found = np.full(self._ids.T.shape, _END, kind)
+        found[(self.mask.cumsum(axis=1) - 1)[rows, steps], rows] = self._ids[rows, steps]
+        return found[:count]
 
     def _sort(self) -> None:
         """Put rows that begin alike beside each other, and count the different beginnings."""
+        self.levels = self._levels()
         # NumPy sorts numbers of 16 bits by their digits, which takes the least time.
         words = _words(self.levels, self._bits, np.uint16 if self._bits <= 16 else np.uint64)
         self.order = np.lexsort(words[::-1])
@@ -165,16 +178,6 @@ class Walk:
         return following
 
 
-def _counting(ids: Array, mask: Array | None) -> Array:
-    """Return each row's ids that count, then `_END`."""
-    if mask is None:
-        return ids
-    rows, columns = np.nonzero(mask)
-    found = np.full_like(ids, _END)
-    found[rows, (mask.cumsum(axis=1) - 1)[rows, columns]] = ids[rows, columns]
-    return found
-
-
 def _words(levels: Array, bits: int, kind: type[np.unsignedinteger[Any]]) -> list[Array]:
     """Return words, the most significant first, that sort as the rows do.
 
@@ -193,12 +196,18 @@ def _words(levels: Array, bits: int, kind: type[np.unsignedinteger[Any]]) -> lis
     return words
 
 
-def _spared_at_most(levels: Array, bits: int) -> int:
-    """Return how many steps sharing could spare, from what fits into each row's first word."""
-    count = min(64 // bits, len(levels))
-    ordered = np.sort(_words(levels[:count], bits, np.uint64)[0])
+def _spared_at_most(first: Array, bits: int, timesteps: int) -> int:
+    """Return how many steps sharing could spare, from each row's first word.
+
+    Args:
+        first: the ids of the word, ``(as many as fit or there are, rows)``.
+        bits: of an id.
+        timesteps: of the rows.
+    """
+    count = len(first)
+    ordered = np.sort(_words(first, bits, np.uint64)[0])
     spared = 0
-    for level in range(len(levels)):
+    for level in range(timesteps):
         # Rows that differ within the first word share nothing beyond it.
         if level < count:
             beginning = ordered >> np.uint64(bits * (count - 1 - level))
