@@ -89,3 +89,77 @@ cdef const ptrdiff_t *rows_of(cnp.ndarray rows, Py_ssize_t count, Py_ssize_t lim
     if wrong:
         raise ValueError(f"{wrong} row numbers are out of range, expected 0 to {limit - 1}")
     return row
+
+
+ctypedef fused id_type:
+    int32_t
+    int64_t
+
+
+def enter_level(
+    const id_type[::1] ids not None, const ptrdiff_t[::1] own not None,
+    const ptrdiff_t[::1] lengths not None, Py_ssize_t level, ptrdiff_t[::1] node_of not None,
+    ptrdiff_t[::1] which not None, ptrdiff_t[::1] parents not None,
+):
+    """Find the nodes of the next level of a trie of sorted rows, and return how many there are.
+
+    Args:
+        ids: each row's at this level, ``(rows,)`` as all arrays.
+        own: from which level on a row is another than the row before it.
+        lengths: of the rows; those that have ended are passed over.
+        level: from 0.
+        node_of: each row's node of the level before; gets that of this one.
+        which, parents: get each node's id, and its node of the level before.
+
+    Raises:
+        ValueError: arrays of other lengths.
+    """
+    cdef Py_ssize_t row, rows = ids.shape[0], count = 0
+    if not own.shape[0] == lengths.shape[0] == node_of.shape[0] == rows:
+        raise ValueError("arrays are of several lengths, expected one")
+    if which.shape[0] < rows or parents.shape[0] < rows:
+        raise ValueError(f"no room for nodes, expected that of {rows}")
+    with nogil:
+        for row in range(rows):
+            if lengths[row] <= level:
+                continue
+            if own[row] <= level:
+                which[count] = ids[row]
+                parents[count] = node_of[row]
+                count += 1
+            node_of[row] = count - 1
+    return count
+
+
+def copy_nodes(
+    cnp.ndarray states not None, cnp.ndarray nodes not None, cnp.ndarray target not None,
+    cnp.ndarray rows not None,
+):
+    """Set target[rows] = states[nodes, :units], without the GIL.
+
+    Args:
+        states: one of those that `step_nodes` returned.
+        nodes, rows: integers ``(n,)``.
+        target: float32 ``(any, units)``, C-contiguous.
+
+    Raises:
+        ValueError: a row out of range, arrays of other shapes or types.
+        TypeError: rows that are no integers.
+    """
+    cdef object array
+    for array in (states, target):
+        if array.ndim != 2 or array.dtype != np.float32 or not array.flags.c_contiguous:
+            raise ValueError(f"an array is {array.dtype} {array.shape}, "
+                             "expected contiguous float32 (any, units)")
+    cdef Py_ssize_t width = target.shape[1], size = states.shape[1], i, count = nodes.shape[0]
+    if width > size or not cnp.PyArray_ISWRITEABLE(target):
+        raise ValueError(f"target is {np.shape(target)}, expected up to {size} units to write")
+    nodes = nodes.astype(np.intp, "C", "safe", copy=False)
+    rows = rows.astype(np.intp, "C", "safe", copy=False)
+    cdef const ptrdiff_t *node = rows_of(nodes, count, states.shape[0])
+    cdef const ptrdiff_t *row = rows_of(rows, count, target.shape[0])
+    cdef const float *source = <const float *> cnp.PyArray_DATA(states)
+    cdef float *to = <float *> cnp.PyArray_DATA(target)
+    with nogil:
+        for i in range(count):
+            memcpy(to + row[i] * width, source + node[i] * size, width * sizeof(float))

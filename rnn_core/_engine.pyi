@@ -66,4 +66,14 @@ def step_nodes(
     before: tuple[Array, ...],
     projected: bool = False,
 ) -> tuple[Array, ...]: ...
+def enter_level(
+    ids: Array,
+    own: Array,
+    lengths: Array,
+    level: int,
+    node_of: Array,
+    which: Array,
+    parents: Array,
+) -> int: ...
+def copy_nodes(states: Array, nodes: Array, target: Array, rows: Array) -> None: ...
 def first_states(plan: Plan) -> tuple[Array, ...]: ...

@@ -134,17 +134,16 @@ class Walk:
         own = self.own[window].copy()
         own[0] = 0
         states = [_engine.first_states(plan_of(layer)) for layer in self.layers]
-        node_of = np.zeros(len(order), np.intp)
+        node_of, which, parents = (np.zeros(len(order), np.intp) for _ in range(3))
         units = self.layers[-1].cell.units
         tops = [np.zeros((1, units), self.layers[-1].dtype)]
-        numbers = [node_of]
+        numbers = [node_of.copy()]
         for level in range(int(lengths.max())):
-            begins = (own <= level) & (lengths > level)
-            states = self._step(levels[level, begins], states, node_of[begins])
-            node_of = begins.cumsum() - 1
+            count = _engine.enter_level(levels[level], own, lengths, level, node_of, which, parents)
+            states = self._step(which[:count], states, parents[:count])
             ends = lengths == level + 1
             for kept, state in zip(self.last, states[-1], strict=False):
-                kept[order[ends]] = state[node_of[ends], :units]
+                _engine.copy_nodes(state, node_of[ends], kept, order[ends])
             if self.sequence is not None:
                 numbers.append(node_of + sum(map(len, tops)))
                 tops.append(states[-1][0][:, :units])

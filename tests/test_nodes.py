@@ -75,3 +75,46 @@ def test_what_does_not_fit(rng):
             _engine.step_nodes(*arguments)
     with pytest.raises(TypeError, match="float32"):
         _engine.step_nodes(plan, x, rows.astype("f"), parents, states)
+
+
+@pytest.mark.parametrize("kind", ["int32", "int64"])
+def test_the_nodes_of_a_level(kind):
+    """Rows a, ab, abc, abd and b, of which the first ended before level 1."""
+    ids = np.array([[0, 0, 0, 0, 1], [-1, 1, 1, 1, -1], [-1, -1, 2, 3, -1]], kind)
+    own, lengths = np.array([0, 1, 2, 2, 0]), np.array([1, 2, 3, 3, 1])
+    node_of, which, parents = (np.zeros(5, int) for _ in range(3))
+    expected = [
+        ([0, 1], [0, 0], [0, 0, 0, 0, 1]),
+        ([1], [0], [0, 0, 0, 0, 1]),
+        ([2, 3], [0, 0], [0, 0, 0, 1, 1]),
+    ]
+    for level, (nodes, above, places) in enumerate(expected):
+        count = _engine.enter_level(ids[level], own, lengths, level, node_of, which, parents)
+        assert (which[:count].tolist(), parents[:count].tolist()) == (nodes, above)
+        assert node_of.tolist() == places
+    with pytest.raises(ValueError, match="several lengths"):
+        _engine.enter_level(ids[0], own[:4], lengths, 0, node_of, which, parents)
+    with pytest.raises(ValueError, match="room for nodes"):
+        _engine.enter_level(ids[0], own, lengths, 0, node_of, which[:4], parents)
+
+
+def test_nodes_are_copied_to_rows(rng):
+    states = rng.standard_normal((4, 8)).astype("f")
+    target = np.zeros((6, 5), "f")
+    _engine.copy_nodes(states, np.array([3, 0, 3]), target, np.array([5, 1, 2]))
+    expected = np.zeros((6, 5), "f")
+    expected[[5, 1, 2]] = states[[3, 0, 3], :5]
+    np.testing.assert_array_equal(target, expected)
+    read_only = target.copy()
+    read_only.flags.writeable = False
+    for arguments in [
+        (states, np.array([4]), target, np.array([0])),
+        (states, np.array([0]), target, np.array([6])),
+        (states, np.array([0, 1]), target, np.array([0])),
+        (states[:, :4], np.array([0]), target, np.array([0])),
+        (states.astype("d"), np.array([0]), target, np.array([0])),
+        (states, np.array([0]), read_only, np.array([0])),
+        (np.asfortranarray(states), np.array([0]), target, np.array([0])),
+    ]:
+        with pytest.raises(ValueError, match="expected"):
+            _engine.copy_nodes(*arguments)
