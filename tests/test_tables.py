@@ -18,7 +18,7 @@ import pytest
 
 import rnn_core as rc
 from rnn_core import LSTM, Dense, Embedding, Sequential, _cli
-from rnn_core._scoring import tables
+from rnn_core._scoring import sizes, tables
 
 ROOT = Path(__file__).parents[1]
 SURNAMES = ROOT / "examples/surnames"
@@ -29,7 +29,7 @@ NAMES = ["api", "black", "hispanic", "white"]
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch):
-    monkeypatch.setattr(tables, "_MAX_ROWS", 1024)
+    monkeypatch.setattr(sizes, "MAX_ROWS", 1024)
     monkeypatch.chdir(ROOT)
 
 
@@ -221,8 +221,8 @@ def test_two_runs_to_one_output(parquet, tmp_path, monkeypatch):
 
 KILLED = """
 import sys
-from rnn_core._scoring import tables
-tables._MAX_ROWS = 256
+from rnn_core._scoring import sizes
+sizes.MAX_ROWS = 256
 from rnn_core import _cli
 sys.exit(_cli.main(sys.argv[1:]))
 """
@@ -526,8 +526,8 @@ def test_what_needs_no_pyarrow_does_without(tmp_path, ids):
 MEASURED = """
 import resource, sys
 import rnn_core as rc
-from rnn_core._scoring import tables
-tables._MAX_ROWS = 1 << 14
+from rnn_core._scoring import sizes
+sizes.MAX_ROWS = 1 << 14
 rc.score_table(sys.argv[1], sys.argv[2], sys.argv[3], ["ids"], keep=["id"])
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """

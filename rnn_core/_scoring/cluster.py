@@ -14,9 +14,7 @@ begins with ``_``, which readers of Parquet directories pass over:
 
 from __future__ import annotations
 
-import csv
 import importlib
-import io
 import json
 import os
 import threading
@@ -30,6 +28,7 @@ from rnn_core._progress import progress_bar
 from rnn_core._scoring.arrow import pyarrow
 from rnn_core._scoring.faults import BadRow, Fault
 from rnn_core._scoring.inputs import Part, located, planned, read
+from rnn_core._scoring.journal import csv_line, difference, on_one_line
 from rnn_core._scoring.scorer import Scorer
 
 ENGINES = ("ray", "spark")
@@ -115,12 +114,9 @@ class Job:
         from pyarrow import BufferOutputStream, parquet
 
         if faults:
-            path, text = self.parts[index].path, io.StringIO()
-            for fault in faults:
-                # A line a row, whatever is in the cells.
-                cells = [path, fault.row + 1, fault.column, " ".join(fault.why.split())]
-                csv.writer(text, lineterminator="\n").writerow(cells)
-            _write(self.target, self.name(_ERRORS, index), text.getvalue().encode())
+            path = self.parts[index].path
+            lines = (csv_line([path, row + 1, name, on_one_line(why)]) for row, name, why in faults)
+            _write(self.target, self.name(_ERRORS, index), b"".join(lines))
         content = BufferOutputStream()
         parquet.write_table(table, content)
         _write(self.target, aside, content.getvalue())
@@ -181,18 +177,14 @@ def _prepare(job: Job, description: dict[str, Any], resume: bool, overwrite: boo
 
 def _compare(now: dict[str, Any], written: bytes, output: str) -> None:
     try:
-        then = dict(json.loads(written))
+        found = difference(json.loads(written), now)
     except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"{output} cannot be resumed: its {_JOB} is broken") from error
-    # As JSON has them, tuples are lists.
-    now = json.loads(json.dumps(now))
-    for key in now:
-        # Rows without errors are the same if errors are skipped from here on.
-        if now[key] != then.get(key) and (key, now[key]) != ("on_error", "skip"):
-            raise ValueError(
-                f"{output} cannot be resumed: its {key} is {_short(then.get(key))}, "
-                f"now {_short(now[key])}"
-            )
+    if found is not None:
+        key, was, is_now = found
+        raise ValueError(
+            f"{output} cannot be resumed: its {key} is {_short(was)}, now {_short(is_now)}"
+        )
 
 
 def _short(value: Any) -> str:

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rnn_core._scoring import sizes
 from rnn_core._scoring.arrow import pyarrow
-from rnn_core._scoring.faults import BadRow
 from rnn_core._scoring.scorer import Scorer
 
-# A part's rows: enough that many begin alike, few enough that a worker's memory stays small, by
-# these bytes of input and output.
-_MIN_ROWS, _MAX_ROWS = 1 << 4, 1 << 18
-_PART_BYTES = 64 << 20
-_SAMPLE_ROWS = 256
 _READ_ROWS = 1 << 14
 
 
@@ -92,19 +86,6 @@ def _opened(source: Any, path: str) -> tuple[Any, int]:
         raise ValueError(f"{path} is no Parquet file: {error}") from error
 
 
-def _part_rows(scorer: Scorer, source: Any, path: str, columns: Sequence[str]) -> int:
-    """Return the number of a part's rows, which the first ones decide."""
-    sample = read(source, Part(path, 0, _SAMPLE_ROWS), columns)
-    if not sample.num_rows:
-        return _MAX_ROWS
-    size = sample.nbytes
-    # Rows that cannot be scored are for the workers to name.
-    with suppress(BadRow):
-        size += scorer(sample).nbytes
-    rows: int = _PART_BYTES * sample.num_rows // max(size, 1)
-    return max(_MIN_ROWS, min(_MAX_ROWS, 1 << rows.bit_length() >> 1))
-
-
 def planned(
     scorer: Scorer, location: Any, part_rows: int | None
 ) -> tuple[Any, list[Part], list[str], dict[str, Any]]:
@@ -118,7 +99,8 @@ def planned(
     scorer.schema(first)
     if part_rows is None:
         largest = max(zip(files, opened, strict=True), key=lambda each: each[1][1])[0]
-        part_rows = _part_rows(scorer, source, largest.path, columns)
+        sample = read(source, Part(largest.path, 0, sizes.SAMPLE_ROWS), columns)
+        part_rows = sizes.part_rows(scorer, sample)
     parts, known = [], []
     for info, (schema, rows) in zip(files, opened, strict=True):
         for name in columns:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import shutil
@@ -11,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from rnn_core._scoring.journal import csv_line, difference, on_one_line
 
 _JOURNAL = "journal.json"
 _REPORT = ".errors.csv"
@@ -43,7 +43,6 @@ class Parts:
         Raises:
             ValueError: there are finished parts and neither is asked for; they are of another run.
         """
-        run = json.loads(json.dumps(run))
         if self.directory.exists() and not overwrite:
             if not resume and self.finished():
                 raise ValueError(
@@ -77,18 +76,15 @@ class Parts:
         if not self.finished():
             return
         try:
-            before = json.loads((self.directory / _JOURNAL).read_text())
-            before.keys()
-        except (OSError, ValueError, AttributeError) as error:
+            found = difference(json.loads((self.directory / _JOURNAL).read_text()), run)
+        except (OSError, ValueError, TypeError) as error:
             raise ValueError(f"cannot resume: {self.directory / _JOURNAL} is broken") from error
-        for key in run.keys() | before.keys():
-            was, now = before.get(key), run.get(key)
-            # Rows without errors are the same if errors are skipped from here on.
-            if was != now and (key, was, now) != ("on_error", "stop", "skip"):
-                raise ValueError(
-                    f"cannot resume: {key} differs from that of {self.directory}: "
-                    f"it was {was!r}, it is {now!r}; start over with overwrite"
-                )
+        if found is not None:
+            key, was, now = found
+            raise ValueError(
+                f"cannot resume: {key} differs from that of {self.directory}: "
+                f"it was {was!r}, it is {now!r}; start over with overwrite"
+            )
 
     def path(self, index: int) -> Path:
         """Return the place of a part."""
@@ -133,8 +129,9 @@ class Parts:
         notes = [json.loads(self._note(index).read_text()) for index in range(len(parts))]
         if head is not None:
             with self._placing(self.report) as file:
-                file.write(_csv_line(head))
-                file.writelines(_csv_line(fault) for note in notes for fault in note["faults"])
+                file.write(csv_line(head))
+                faults = (fault for note in notes for fault in note["faults"])
+                file.writelines(csv_line(map(on_one_line, fault)) for fault in faults)
         with self._placing(self.output) as file:
             write(parts, file)
         self.drop()
@@ -163,10 +160,3 @@ class Parts:
             os.fsync(directory)
         finally:
             os.close(directory)
-
-
-def _csv_line(cells: Sequence[Any]) -> bytes:
-    text = io.StringIO()
-    # A line a row, whatever is in the cells.
-    csv.writer(text, lineterminator="\n").writerow([" ".join(str(c).split()) for c in cells])
-    return text.getvalue().encode()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rnn_core import _engine
 from rnn_core._progress import progress_bar
+from rnn_core._scoring import sizes
 from rnn_core._scoring.arrow import pyarrow
 from rnn_core._scoring.cluster import score_parts
 from rnn_core._scoring.faults import BadRow, Fault
@@ -19,12 +19,6 @@ from rnn_core._scoring.files import KINDS, Kind, Source, suffix_of
 from rnn_core._scoring.groups import Groups
 from rnn_core._scoring.parts import Parts
 from rnn_core._scoring.scorer import Scorer
-
-# A part's rows: enough that many begin alike, few enough that three parts fit in memory beside
-# each other, by these bytes of input and output.
-_MIN_ROWS, _MAX_ROWS = 1 << 4, 1 << 18
-_PART_BYTES = 64 << 20
-_SAMPLE_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -214,16 +208,11 @@ class _Job:
     def _part_rows(self) -> int:
         """Return the number of a part's rows, which the first ones decide."""
         first = next(self.source.batches(0, self.columns), None)
-        if first is None or not first.num_rows:
-            return _MAX_ROWS
-        first = pyarrow().RecordBatch.from_arrays(
-            [column.slice(0, _SAMPLE_ROWS) for column in first.columns], schema=first.schema
-        )
-        size = first.nbytes
-        with suppress(BadRow):
-            size += self.scorer(first).nbytes
-        rows: int = _PART_BYTES * first.num_rows // max(size, 1)
-        return max(_MIN_ROWS, min(_MAX_ROWS, 1 << rows.bit_length() >> 1))
+        if first is None:
+            return sizes.MAX_ROWS
+        columns = [column.slice(0, sizes.SAMPLE_ROWS) for column in first.columns]
+        sample = pyarrow().RecordBatch.from_arrays(columns, schema=first.schema)
+        return sizes.part_rows(self.scorer, sample)
 
     def run(self, progress: bool) -> tuple[int, int]:
         """Return the numbers of all rows and of those without scores."""
