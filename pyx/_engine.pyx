@@ -13,7 +13,7 @@ import numpy as np
 cimport numpy as cnp
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.limits cimport INT_MAX
-from libc.stdint cimport int32_t, int64_t, uintptr_t
+from libc.stdint cimport int32_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
@@ -40,6 +40,7 @@ from _kernels cimport (
     rnn_kernels_best,
     rnn_kernels_find,
     rnn_nodes,
+    rnn_order,
     rnn_pack,
     rnn_packed,
     rnn_packed_bytes,
@@ -47,10 +48,12 @@ from _kernels cimport (
     rnn_release,
     rnn_row_function,
     rnn_run,
+    rnn_sequences,
     rnn_stay_alone,
     rnn_step,
     rnn_step_nodes,
     rnn_weights,
+    rnn_word,
 )
 
 cnp.import_array()
@@ -191,5 +194,6 @@ cdef int connect_blas() except -1:
 include "_loop.pxi"
 include "_plan.pxi"
 include "_nodes.pxi"
+include "_product.pxi"
 include "_quick.pxi"
 include "_rows.pxi"

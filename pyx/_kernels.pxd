@@ -1,3 +1,6 @@
+from libc.stdint cimport int32_t
+
+
 cdef extern from "kernels/kernels.h" nogil:
     enum rnn_real:
         RNN_FLOAT32
@@ -96,8 +99,11 @@ cdef extern from "kernels/sequence.h" nogil:
         int count, const rnn_packed *const *layers, const rnn_batch *batches, int threads
     )
     void rnn_forget(const rnn_packed *layer)
+
+cdef extern from "kernels/projection.h" nogil:
     void rnn_project(
-        const rnn_packed *layer, const float *x, ptrdiff_t x_row, ptrdiff_t rows, float *z
+        const rnn_packed *layer, const float *x, ptrdiff_t x_row, ptrdiff_t rows, float *z,
+        int threads
     )
 
 cdef extern from "kernels/nodes.h" nogil:
@@ -115,6 +121,21 @@ cdef extern from "kernels/nodes.h" nogil:
         float *scratch
 
     void rnn_step_nodes(const rnn_packed *layer, const rnn_nodes *nodes)
+
+cdef extern from "kernels/order.h" nogil:
+    ctypedef struct rnn_sequences:
+        ptrdiff_t rows
+        ptrdiff_t timesteps
+        int bits
+        const int32_t *ids
+        const ptrdiff_t *lengths
+
+    ctypedef struct rnn_word:
+        pass
+
+    void rnn_order(
+        const rnn_sequences *s, ptrdiff_t *order, ptrdiff_t *own, rnn_word *words
+    )
 
 cdef extern from "kernels/threads.h" nogil:
     void rnn_stay_alone()

@@ -91,13 +91,46 @@ cdef const ptrdiff_t *rows_of(cnp.ndarray rows, Py_ssize_t count, Py_ssize_t lim
     return row
 
 
-ctypedef fused id_type:
-    int32_t
-    int64_t
+def sort_sequences(
+    const int32_t[:, ::1] ids not None, const ptrdiff_t[::1] lengths not None, int bits
+):
+    """Return rows sorted by their ids, and how many ids each begins with like the row before it.
+
+    Args:
+        ids: ``(rows, timesteps)``.
+        lengths: of the rows, ``(rows,)``: those ids count; what goes on from a row comes after it.
+        bits: 1 to 32, which hold every id + 1.
+
+    Returns the rows and the numbers; where rows are alike, a number of at least their length.
+
+    Raises:
+        ValueError: lengths that are not those of the rows, or bits out of range.
+    """
+    cdef rnn_sequences s
+    cdef Py_ssize_t row, wrong = 0
+    s.rows, s.timesteps, s.bits = ids.shape[0], ids.shape[1], bits
+    if lengths.shape[0] != s.rows or not 1 <= bits <= 32:
+        raise ValueError(f"{lengths.shape[0]} lengths and {bits} bits, expected {s.rows} lengths "
+                         "and 1 to 32 bits")
+    for row in range(s.rows):
+        wrong += not 0 <= lengths[row] <= s.timesteps
+    if wrong:
+        raise ValueError(f"{wrong} lengths are out of range, expected 0 to {s.timesteps}")
+    order, own = np.empty(s.rows, np.intp), np.empty(s.rows, np.intp)
+    if ids.size == 0:
+        order[:], own[:] = np.arange(s.rows), 0
+        return order, own
+    cdef cnp.ndarray words = np.empty((2, s.rows, sizeof(rnn_word)), np.uint8)
+    cdef ptrdiff_t *order_at = <ptrdiff_t *> cnp.PyArray_DATA(order)
+    cdef ptrdiff_t *own_at = <ptrdiff_t *> cnp.PyArray_DATA(own)
+    s.ids, s.lengths = &ids[0, 0], &lengths[0]
+    with nogil:
+        rnn_order(&s, order_at, own_at, <rnn_word *> cnp.PyArray_DATA(words))
+    return order, own
 
 
 def enter_level(
-    const id_type[::1] ids not None, const ptrdiff_t[::1] own not None,
+    const int32_t[::1] ids not None, const ptrdiff_t[::1] own not None,
     const ptrdiff_t[::1] lengths not None, Py_ssize_t level, ptrdiff_t[::1] node_of not None,
     ptrdiff_t[::1] which not None, ptrdiff_t[::1] parents not None,
 ):

@@ -10,8 +10,14 @@ _CELLS = {
 BACKENDS = ("auto", "packed", "blas")
 
 
-cdef str backend_for(str wanted, cnp.dtype dtype, tuple names):
-    """Return "packed" or "blas": what is wanted, or the environment's RNN_CORE_BACKEND wants."""
+cpdef str backend_for(str wanted, cnp.dtype dtype, tuple names):
+    """Return "packed" or "blas": what is wanted, or the environment's RNN_CORE_BACKEND wants.
+
+    Args:
+        wanted: a backend, or None.
+        dtype: float32 or float64.
+        names: of activations that are applied between products.
+    """
     choice = wanted or os.environ.get("RNN_CORE_BACKEND") or "auto"
     if choice not in BACKENDS:
         raise ValueError(f"backend is {choice!r}, expected one of {', '.join(BACKENDS)}")
@@ -22,6 +28,29 @@ cdef str backend_for(str wanted, cnp.dtype dtype, tuple names):
             "it takes float32, and no softmax"
         )
     return "packed" if packs and choice != "blas" else "blas"
+
+
+cdef class Packing:
+    """Packed weights, and the memory that they take."""
+
+    cdef void *memory
+    cdef const rnn_packed *layer
+
+    def __dealloc__(self):
+        if self.layer != NULL:
+            rnn_forget(self.layer)
+        rnn_release(self.memory)
+
+
+cdef Packing pack(const rnn_weights *weights):
+    cdef Packing packing = Packing.__new__(Packing)
+    cdef const rnn_kernels *kernels = current_kernels()
+    cdef size_t size = rnn_packed_bytes(kernels, weights)
+    packing.memory = rnn_allocate(size) if size else NULL
+    if packing.memory == NULL:
+        raise MemoryError(f"no memory for packed weights of {weights.units} units")
+    packing.layer = rnn_pack(kernels, weights, packing.memory)
+    return packing
 
 
 cdef class Plan:
@@ -48,7 +77,7 @@ cdef class Plan:
 
     cdef readonly str backend
     cdef Weights w
-    cdef void *memory  # of `packed`
+    cdef Packing packing
     cdef const rnn_packed *packed  # or NULL
     cdef cnp.dtype dtype
     cdef tuple arrays
@@ -91,11 +120,6 @@ cdef class Plan:
         else:
             choose_gates(&self.w, current_kernels(), real_of(self.dtype))
 
-    def __dealloc__(self):
-        if self.packed != NULL:
-            rnn_forget(self.packed)
-        rnn_release(self.memory)
-
     cdef int _pack(self, bytes activation, bytes recurrent_activation) except -1:
         cdef rnn_weights weights
         weights.cell = self.w.cell
@@ -105,12 +129,8 @@ cdef class Plan:
         weights.bias = <const float *> self.w.bias
         weights.recurrent_bias = <const float *> self.w.recurrent_bias
         weights.activation, weights.recurrent_activation = activation, recurrent_activation
-        cdef const rnn_kernels *kernels = current_kernels()
-        cdef size_t size = rnn_packed_bytes(kernels, &weights)
-        self.memory = rnn_allocate(size) if size else NULL
-        if self.memory == NULL:
-            raise MemoryError(f"no memory for packed weights of {self.w.units} units")
-        self.packed = rnn_pack(kernels, &weights, self.memory)
+        self.packing = pack(&weights)
+        self.packed = self.packing.layer
         return 0
 
     def run(self, *args, **kwargs):
@@ -176,10 +196,12 @@ cdef class Plan:
         cdef Py_ssize_t x_row = x.strides[0] // x.itemsize if rows > 1 else self.w.features
         cdef cnp.ndarray z = np.empty((rows, self._table_columns()), self.dtype)
         cdef void *out = cnp.PyArray_DATA(z)
+        cdef int threads = current_threads()
         if self.packed != NULL:
             with nogil:
                 rnn_project(
-                    self.packed, <const float *> cnp.PyArray_DATA(x), x_row, rows, <float *> out
+                    self.packed, <const float *> cnp.PyArray_DATA(x), x_row, rows, <float *> out,
+                    threads,
                 )
             return z
         b.x = cnp.PyArray_DATA(x)

@@ -1,14 +1,14 @@
 """Rows that are alike, byte for byte, and the part of a model that need run only once for them.
 
 That part has nothing but exact layers: of those, a row's outputs are the same to the last bit
-whatever rows are beside it. A product of BLAS is none: in another place of a batch it may add in
-another order.
+whatever rows are beside it. One with a product of BLAS is not: in another place of a batch BLAS may
+add in another order.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,7 +20,9 @@ from rnn_core._bidirectional import Bidirectional
 from rnn_core._folding import FOLDED, TRAINING_ONLY, FoldedEmbedding
 from rnn_core._graph import Flow, Node, SymbolicTensor, Values, run
 from rnn_core._input import InputLayer
+from rnn_core._kept import Kept, row_bytes
 from rnn_core._layers.activation import Activation, LeakyReLU, ReLU
+from rnn_core._layers.dense import Dense
 from rnn_core._layers.embedding import Embedding
 from rnn_core._layers.masking import Masking
 from rnn_core._layers.merge import (
@@ -44,7 +46,8 @@ from rnn_core._layers.reshape import (
     ZeroPadding1D,
 )
 from rnn_core._layers.scaling import Normalization, Rescaling
-from rnn_core._nest import flatten, map_leaves
+from rnn_core._layers.time_distributed import TimeDistributed
+from rnn_core._nest import flatten
 from rnn_core._typing import Array
 from rnn_core._walk import WORTHWHILE
 
@@ -113,7 +116,7 @@ class Bottom:
 
     def row_bytes(self, leaves: list[Array]) -> int:
         """Return what a row's outputs, hash and places take, by the outputs for one row."""
-        return 32 + sum(array.nbytes for array in _arrays(self._values(leaves)))
+        return 32 + row_bytes(self._values(leaves))
 
     def is_cheap(self, leaves: list[Array]) -> bool:
         """Return whether rows of the flow's inputs are computed as fast as they are compared."""
@@ -129,33 +132,19 @@ class Bottom:
         each: Callable[[list[Callable[[], None]]], None],
     ) -> None:
         """Compute and keep the outputs for some rows of the flow's inputs."""
+        self._kept = Kept(self._values([leaf[:1] for leaf in leaves]), len(rows))
 
-        def of_batch(start: int) -> Any:
+        def keep(start: int) -> None:
             batch = rows[start : start + batch_size]
-            return self._values([leaf[batch] for leaf in leaves])
+            self._kept.put(
+                slice(start, start + batch_size), self._values([leaf[batch] for leaf in leaves])
+            )
 
-        def room(array: Array | None) -> Array | None:
-            return None if array is None else np.empty((len(rows), *array.shape[1:]), array.dtype)
-
-        def keep(start: int, values: Any = None) -> None:
-            values = of_batch(start) if values is None else values
-            for kept, array in zip(_arrays(self._kept), _arrays(values), strict=True):
-                kept[start : start + batch_size] = array
-
-        first = of_batch(0)
-        self._kept = map_leaves(room, first)
-        keep(0, first)
-        each([partial(keep, start) for start in range(batch_size, len(rows), batch_size)])
+        each([partial(keep, start) for start in range(0, len(rows), batch_size)])
 
     def take(self, groups: Array, batch: slice) -> Values:
         """Return the outputs for a batch of rows, each of which is like a row of `run`."""
-        rows = groups[batch]
-        kept = map_leaves(lambda array: None if array is None else array[rows], self._kept)
-        return dict(zip(self.outputs, kept, strict=True))
-
-
-def _arrays(structure: Any) -> Iterator[Array]:
-    return (leaf for leaf in flatten(structure) if leaf is not None)
+        return dict(zip(self.outputs, self._kept.take(groups[batch]), strict=True))
 
 
 def bottom_of(flow: Flow) -> Bottom | None:
@@ -165,7 +154,7 @@ def bottom_of(flow: Flow) -> Bottom | None:
     worth: set[SymbolicTensor] = set()
     recurrent = []
     for node in flow.nodes:
-        if not (exact.issuperset(node.sources()) and _is_exact(node)):
+        if not (exact.issuperset(node.sources()) and is_exact(node)):
             continue
         exact.update(flatten(node.outputs))
         layer = _unfolded(node.layer)
@@ -196,17 +185,35 @@ def is_packed(layer: Any) -> bool:
     return bool(plans) and all(plan.backend == "packed" for plan in plans)
 
 
-def _is_exact(node: Node) -> bool:
-    """Return whether a call's outputs for a row do not depend on the rows beside it."""
+def is_exact(node: Node, recurrent: bool = True) -> bool:
+    """Return whether a call's outputs for a row do not depend on the rows beside it.
+
+    Args:
+        node: the call.
+        recurrent: whether it may be one of a recurrent layer.
+    """
     for leaf in flatten((node.inputs, node.args, node.kwargs)):
         if not isinstance(leaf, SymbolicTensor) and leaf is not None and leaf is not False:
             return False  # training, or an array for rows in their order
     layer = _unfolded(node.layer)
-    if type(layer) is Activation:
-        return type(layer.activation) is BuiltIn
+    if type(layer) in _RECURRENT and not recurrent:
+        return False
     if type(layer) is Bidirectional:
         return all(type(half) in FOLDED and is_packed(half) for half in layer._directions())
-    return type(layer) in EXACT or (type(layer) in FOLDED and is_packed(layer))
+    if type(layer) in FOLDED:
+        return is_packed(layer)
+    return _has_no_memory(layer)
+
+
+def _has_no_memory(layer: Any) -> bool:
+    """Return whether an exact layer looks at each row alone, and is not recurrent."""
+    if type(layer) is TimeDistributed:
+        return _has_no_memory(layer.layer)
+    if type(layer) is Activation:
+        return type(layer.activation) is BuiltIn
+    if type(layer) is Dense:
+        return type(layer.activation) is BuiltIn and layer._is_packed()
+    return type(layer) in EXACT
 
 
 def alike(arrays: list[Array]) -> tuple[Array, Array] | None:

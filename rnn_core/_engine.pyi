@@ -18,6 +18,8 @@ def run_together(jobs: list[Job]) -> None: ...
 
 BACKENDS: tuple[str, ...]
 
+def backend_for(wanted: str | None, dtype: Any, names: tuple[str, ...]) -> str: ...
+
 class Quick:
     def __init__(
         self, cell: Any, sequences: bool, go_backwards: bool, buffers: Any = None
@@ -58,6 +60,10 @@ class Plan:
     ) -> Job: ...
     def project(self, x: Array) -> Array: ...
 
+class Product:
+    def __init__(self, kernel: Array, bias: Array | None = None) -> None: ...
+    def __call__(self, x: Array) -> Array: ...
+
 def step_nodes(
     plan: Plan,
     inputs: Array,
@@ -66,6 +72,7 @@ def step_nodes(
     before: tuple[Array, ...],
     projected: bool = False,
 ) -> tuple[Array, ...]: ...
+def sort_sequences(ids: Array, lengths: Array, bits: int) -> tuple[Array, Array]: ...
 def enter_level(
     ids: Array,
     own: Array,

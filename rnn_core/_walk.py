@@ -20,9 +20,8 @@ from rnn_core._typing import Array
 WINDOW_ROWS = 4096
 # What the returned sequences of a window take.
 WINDOW_BYTES = 64 << 20
-# Sharing has to spare this part of the steps to be worth the sorting and the copies of states.
+# Sharing has to spare this part of the steps to be worth the copies of states.
 WORTHWHILE = 0.15
-_END = -1
 
 States = tuple[Array, ...]  # of one layer
 
@@ -42,8 +41,8 @@ class Walk:
         embeddings: each id's vector.
         table: what stands for the lowest layer's input projection of an id, or None.
 
-    `steps` is how many steps the sequences have, `nodes` how many different beginnings; these are
-    only counted if rows may have enough in common. To run it, `begin`, then `run` all `windows`.
+    `steps` is how many steps the sequences have, `nodes` how many different beginnings. To walk
+    them, `run` each of `windows`; or `keep_all`, and `keep` each.
     """
 
     def __init__(
@@ -58,83 +57,92 @@ class Walk:
         if layers[0].go_backwards:
             ids, mask = ids[:, ::-1], None if mask is None else mask[:, ::-1]
         self.mask = None if mask is None or mask.all() else mask
-        self.steps = self.nodes = ids.size if self.mask is None else int(self.mask.sum())
-        self._ids, self._bits = ids, len(embeddings).bit_length()
-        self.order: Array | None = None
-        first = self._levels(64 // self._bits)
-        if _spared_at_most(first, self._bits, ids.shape[1]) >= WORTHWHILE * self.steps:
-            self._sort()
+        self.steps = ids.size if self.mask is None else int(self.mask.sum())
+        self.order, self.own = self._sorted(np.ascontiguousarray(ids, np.int32))
+        self.nodes = int(np.maximum(self.lengths[self.order] - self.own, 0).sum())
 
-    def _levels(self, count: int | None = None) -> Array:
-        """Return each row's ids that count, then `_END`, ``(timesteps, rows)``.
-
-        Args:
-            count: how many of them; all if not given.
-        """
-        # Signed, and no wider than they need be to sort and gather.
-        kind = np.int32 if self._bits < 32 else np.int64
+    def _sorted(self, ids: Array) -> tuple[Array, Array]:
+        """Sort the rows by the ids that count; return the order, and where rows part."""
         if self.mask is None:
-            return np.ascontiguousarray(self._ids[:, :count].T, kind)
-        rows, steps = np.nonzero(self.mask)
-        found = np.full(self._ids.T.shape, _END, kind)
-        found[(self.mask.cumsum(axis=1) - 1)[rows, steps], rows] = self._ids[rows, steps]
-        return found[:count]
-
-    def _sort(self) -> None:
-        """Put rows that begin alike beside each other, and count the different beginnings."""
-        self.levels = self._levels()
-        # NumPy sorts numbers of 16 bits by their digits, which takes the least time.
-        words = _words(self.levels, self._bits, np.uint16 if self._bits <= 16 else np.uint64)
-        self.order = np.lexsort(words[::-1])
-        self.levels = np.take(self.levels, self.order, axis=1)
-        self.lengths = (self.levels != _END).sum(axis=0)
-        # The level from which on a row is another than the row before it.
-        self.own = np.full(len(self.order), len(self.levels), np.intp)
-        self.own[0] = 0
-        for level in reversed(range(len(self.levels))):
-            ids = self.levels[level]
-            np.copyto(self.own[1:], level, where=ids[1:] != ids[:-1])
-        self.nodes = int(np.maximum(self.lengths - self.own, 0).sum())
-
-    def begin(self) -> None:
-        """Take the memory for the outputs, which are zeros where no step counts."""
-        if self.order is None:
-            self._sort()
-        top = self.layers[-1]
-        timesteps, rows = self.levels.shape
-        units, sequences = top.cell.units, top.return_sequences
-        # What rows end with: the last output or h, and the other states.
-        kept = len(flatten(top.cell.state_size)) if top.return_state else 0 if sequences else 1
-        self.last = [np.zeros((rows, units), top.dtype) for _ in range(kept)]
-        self.sequence = np.empty((rows, timesteps, units), top.dtype) if sequences else None
-
-    def outputs(self, batch: slice) -> list[Array]:
-        """Return what the last layer returns for some rows."""
-        top = self.layers[-1]
-        last = [array[batch] for array in self.last]
-        states = last if top.return_state else []
-        if self.sequence is not None:
-            return [self.sequence[batch], *states]
-        output = last[0]
-        if top.zero_output_for_mask and self.mask is not None:
-            output = np.where(self.mask[batch, -1:], output, 0)
-        return [output, *states]
+            self.ids = ids
+            self.lengths = np.full(len(ids), ids.shape[1])
+        else:
+            rows, steps = np.nonzero(self.mask)
+            self.ids = np.zeros_like(ids)
+            self.ids[rows, (self.mask.cumsum(axis=1) - 1)[rows, steps]] = ids[rows, steps]
+            self.lengths = self.mask.sum(axis=1)
+        return _engine.sort_sequences(self.ids, self.lengths, len(self.embeddings).bit_length())
 
     def windows(self) -> list[slice]:
-        """Return parts of the sorted rows."""
-        rows = WINDOW_ROWS
-        if self.sequence is not None:
-            rows = max(1, min(rows, WINDOW_BYTES // self.sequence[0].nbytes))
-        return [slice(start, start + rows) for start in range(0, self.levels.shape[1], rows)]
+        """Return parts of the sorted rows, to walk one after the other."""
+        rows, timesteps = self.ids.shape
+        top, size = self.layers[-1], WINDOW_ROWS
+        if top.return_sequences:
+            row_bytes = timesteps * top.cell.units * top.dtype.itemsize
+            size = max(1, min(size, WINDOW_BYTES // row_bytes))
+        return [slice(start, start + size) for start in range(0, rows, size)]
 
-    def run(self, window: slice) -> None:
-        """Write the outputs of a window's rows to their places in `outputs`."""
-        assert self.order is not None
-        levels, lengths, order = self.levels[:, window], self.lengths[window], self.order[window]
+    def keep_all(self) -> None:
+        """Take the memory for all rows' outputs, which `keep` then fills and `outputs` returns."""
+        self._kept = self._room(len(self.ids))
+
+    def _room(self, rows: int) -> tuple[list[Array], Array | None]:
+        """Return memory for what rows end with, zeros where no step counts, and for sequences.
+
+        They end with the last output or h, and the other states.
+        """
+        top = self.layers[-1]
+        units, sequences = top.cell.units, top.return_sequences
+        count = len(flatten(top.cell.state_size)) if top.return_state else 0 if sequences else 1
+        last = [np.zeros((rows, units), top.dtype) for _ in range(count)]
+        shape = rows, self.ids.shape[1], units
+        return last, np.empty(shape, top.dtype) if sequences else None
+
+    def keep(self, window: slice) -> None:
+        """Walk a window, and write its rows' outputs to their places."""
+        self._walk(window, self.order[window], *self._kept)
+
+    def outputs(self, batch: slice) -> list[Array]:
+        """Return what the last layer returns for rows that have been kept."""
+        last, sequence = self._kept
+        taken = [array[batch] for array in last]
+        return self._returned(batch, taken, None if sequence is None else sequence[batch])
+
+    def run(self, window: slice) -> tuple[Array, list[Array]]:
+        """Walk a window; return which rows it has, and what the last layer returns for them."""
+        rows = self.order[window]
+        last, sequence = self._room(len(rows))
+        self._walk(window, np.arange(len(rows)), last, sequence)
+        return rows, self._returned(rows, last, sequence)
+
+    def _returned(
+        self, rows: slice | Array, last: list[Array], sequence: Array | None
+    ) -> list[Array]:
+        top = self.layers[-1]
+        states = last if top.return_state else []
+        if sequence is not None:
+            return [sequence, *states]
+        output = last[0]
+        if top.zero_output_for_mask and self.mask is not None:
+            output = np.where(self.mask[rows, -1:], output, 0)
+        return [output, *states]
+
+    def _walk(
+        self, window: slice, places: Array, last: list[Array], sequence: Array | None
+    ) -> None:
+        """Run the steps of a window's rows.
+
+        Args:
+            window: of the sorted rows.
+            places: of the rows in `last` and `sequence`.
+            last, sequence: of `_room`; get what the rows end with, and their sequences.
+        """
+        rows = self.order[window]
+        levels, lengths = np.ascontiguousarray(self.ids.take(rows, axis=0).T), self.lengths[rows]
         own = self.own[window].copy()
         own[0] = 0
         states = [_engine.first_states(plan_of(layer)) for layer in self.layers]
-        node_of, which, parents = (np.zeros(len(order), np.intp) for _ in range(3))
+        node_of, which, parents = (np.zeros(len(places), np.intp) for _ in range(3))
         units = self.layers[-1].cell.units
         tops = [np.zeros((1, units), self.layers[-1].dtype)]
         numbers = [node_of.copy()]
@@ -142,14 +150,14 @@ class Walk:
             count = _engine.enter_level(levels[level], own, lengths, level, node_of, which, parents)
             states = self._step(which[:count], states, parents[:count])
             ends = lengths == level + 1
-            for kept, state in zip(self.last, states[-1], strict=False):
-                _engine.copy_nodes(state, node_of[ends], kept, order[ends])
-            if self.sequence is not None:
+            for kept, state in zip(last, states[-1], strict=False):
+                _engine.copy_nodes(state, node_of[ends], kept, places[ends])
+            if sequence is not None:
                 numbers.append(node_of + sum(map(len, tops)))
                 tops.append(states[-1][0][:, :units])
-        if self.sequence is not None:
-            places = self._places(order, np.stack(numbers, axis=1))
-            self.sequence[order] = np.concatenate(tops)[places]
+        if sequence is not None:
+            steps = self._places(rows, np.stack(numbers, axis=1))
+            sequence[places] = np.concatenate(tops)[steps]
 
     def _places(self, rows: Array, numbers: Array) -> Array:
         """Return where the output of each step is, ``(rows, timesteps)``.
@@ -175,41 +183,3 @@ class Walk:
             following.append(after)
             inputs, which, projected = after[0], None, False
         return following
-
-
-def _words(levels: Array, bits: int, kind: type[np.unsignedinteger[Any]]) -> list[Array]:
-    """Return words, the most significant first, that sort as the rows do.
-
-    Args:
-        levels: ids ``(timesteps, rows)``.
-        bits: of an id.
-        kind: of the words.
-    """
-    each = 8 * np.dtype(kind).itemsize // bits
-    words = []
-    for start in range(0, len(levels), each):
-        word = np.zeros(levels.shape[1], kind)
-        for ids in levels[start : start + each]:
-            word = word << kind(bits) | (ids + 1).astype(kind)
-        words.append(word)
-    return words
-
-
-def _spared_at_most(first: Array, bits: int, timesteps: int) -> int:
-    """Return how many steps sharing could spare, from each row's first word.
-
-    Args:
-        first: the ids of the word, ``(as many as fit or there are, rows)``.
-        bits: of an id.
-        timesteps: of the rows.
-    """
-    count = len(first)
-    ordered = np.sort(_words(first, bits, np.uint64)[0])
-    spared = 0
-    for level in range(timesteps):
-        # Rows that differ within the first word share nothing beyond it.
-        if level < count:
-            beginning = ordered >> np.uint64(bits * (count - 1 - level))
-            alike = int((beginning[1:] == beginning[:-1]).sum())
-        spared += alike
-    return spared

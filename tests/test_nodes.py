@@ -3,6 +3,8 @@
 import numpy as np
 import oracle
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from test_engine import CELLS, make_plan
 
 from rnn_core import _engine
@@ -77,10 +79,9 @@ def test_what_does_not_fit(rng):
         _engine.step_nodes(plan, x, rows.astype("f"), parents, states)
 
 
-@pytest.mark.parametrize("kind", ["int32", "int64"])
-def test_the_nodes_of_a_level(kind):
+def test_the_nodes_of_a_level():
     """Rows a, ab, abc, abd and b, of which the first ended before level 1."""
-    ids = np.array([[0, 0, 0, 0, 1], [-1, 1, 1, 1, -1], [-1, -1, 2, 3, -1]], kind)
+    ids = np.array([[0, 0, 0, 0, 1], [-1, 1, 1, 1, -1], [-1, -1, 2, 3, -1]], np.int32)
     own, lengths = np.array([0, 1, 2, 2, 0]), np.array([1, 2, 3, 3, 1])
     node_of, which, parents = (np.zeros(5, int) for _ in range(3))
     expected = [
@@ -96,6 +97,44 @@ def test_the_nodes_of_a_level(kind):
         _engine.enter_level(ids[0], own[:4], lengths, 0, node_of, which, parents)
     with pytest.raises(ValueError, match="room for nodes"):
         _engine.enter_level(ids[0], own, lengths, 0, node_of, which[:4], parents)
+
+
+def common(a, b):
+    """How many values two lists begin with alike."""
+    return next(
+        (i for i, (m, n) in enumerate(zip(a, b, strict=False)) if m != n), min(len(a), len(b))
+    )
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.integers(1, 32),
+    st.integers(0, 40),
+    st.sampled_from([0, 1, 2, 5, 90, 300]),
+    st.randoms(use_true_random=False),
+)
+def test_sequences_are_sorted(bits, timesteps, rows, random):
+    """By the ids that count; the same for few rows and for many, alike in little and in much."""
+    most = (1 << bits) - 2
+    kinds = random.choice([1, 2, 1 << 20])
+    lengths = np.array([random.randint(0, timesteps) for _ in range(rows)], np.intp)
+    ids = [[max(0, most - random.randrange(kinds)) for _ in range(timesteps)] for _ in range(rows)]
+    ids = np.array(ids, np.int64).astype(np.int32).reshape(rows, timesteps)
+    order, own = _engine.sort_sequences(ids, lengths, bits)
+    unsigned = ids.view(np.uint32)
+    sequences = [tuple(unsigned[row, : lengths[row]].tolist()) for row in range(rows)]
+    assert sorted(order.tolist()) == list(range(rows))
+    ordered = [sequences[row] for row in order]
+    assert ordered == sorted(sequences)
+    for before, sequence, shared in zip(ordered, ordered[1:], own[1:], strict=False):
+        assert min(shared, len(sequence)) == common(before, sequence)
+    assert not own[:1].any()
+
+
+@pytest.mark.parametrize(("lengths", "bits"), [([1], 4), ([1, 4], 4), ([-1, 0], 4), ([1, 2], 33)])
+def test_lengths_that_do_not_fit(lengths, bits):
+    with pytest.raises(ValueError, match="expected"):
+        _engine.sort_sequences(np.zeros((2, 3), np.int32), np.array(lengths), bits)
 
 
 def test_nodes_are_copied_to_rows(rng):

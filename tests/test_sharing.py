@@ -1,5 +1,7 @@
 """Steps that sequences of ids share in predict: the same bits as without."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from both_ways import assert_same, both_ways
@@ -146,6 +148,37 @@ def test_embeddings_that_are_not_folded(name, monkeypatch, rng):
     model = chain(*CHAINS[name](), mask_zero=True)
     shared, alone = both_ways(model, rng.integers(0, IDS, (150, 5)))
     assert_same(shared, alone)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("top", [2, 3, 200])
+def test_what_is_above_runs_with_the_steps_or_after_them(top, threads, rng):
+    """After them if its outputs take more memory; other inputs of a model go with their rows."""
+    ids, numbers = rc.Input((5,), name="ids"), rc.Input((2,), name="numbers")
+    vectors = rc.Embedding(IDS, 3, mask_zero=True)(ids)
+    last, *states = rc.LSTM(7, return_state=True)(vectors)
+    y = rc.Dense(top, "softmax")(rc.Concatenate()([last, numbers]))
+    model = rc.Model([ids, numbers], [y, rc.Dense(1)(states[1])])
+    model.set_weights([rng.standard_normal(w.shape) for w in model.get_weights()])
+    rows = [rng.integers(0, IDS, (300, 5)), rng.standard_normal((300, 2)).astype("f")]
+    rc.set_num_threads(threads)
+    shared, alone = both_ways(model, rows)
+    rc.set_num_threads(None)
+    assert_same(shared, alone)
+    assert_same([y[17:18] for y in shared], model([x[17:18] for x in rows]))
+
+
+def test_memory_of_what_rows_end_with(monkeypatch, rng):
+    """All 20,000 rows end with 10 MB, of which a model's outputs need little."""
+    monkeypatch.setattr(_sharing, "WINDOW_ROWS", 1 << 18)
+    model = chain(rc.SimpleRNN(128), rc.Dense(1))
+    ids = rng.integers(0, IDS, (20_000, 4)).astype(np.int32)
+    model.predict(ids[:5000])
+    tracemalloc.start()
+    model.predict(ids)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5_000_000
 
 
 def test_how_many_steps_are_different(capsys):

@@ -131,7 +131,7 @@ def test_rows_that_are_computed_as_fast_as_compared(monkeypatch, capsys):
 
 
 UNSHARED = {
-    "a product below": lambda: [rc.Dense(4), rc.LSTM(3)],
+    "a product of BLAS below": lambda: [rc.Conv1D(4, 2), rc.LSTM(3)],
     "an embedding under a convolution": lambda: [
         rc.Embedding(9, 4),
         rc.Conv1D(4, 2),

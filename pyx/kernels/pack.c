@@ -141,8 +141,9 @@ static rnn_packed lay_out(const rnn_kernels *kernels, const rnn_weights *w, aren
         part->cut = cut_units(w->units, gates, lanes, panels);
         part->kernel =
             pack_matrix(memory, &part->cut, w->kernel + column, w->features, columns, w->units);
-        part->recurrent_kernel = pack_matrix(memory, &part->cut, w->recurrent_kernel + column,
-                                             w->units, columns, w->units);
+        if (w->recurrent_kernel)
+            part->recurrent_kernel = pack_matrix(memory, &part->cut, w->recurrent_kernel + column,
+                                                 w->units, columns, w->units);
         part->z_at = layer.z_size;
         layer.z_size += gates * part->cut.padded_units;
         if (layer.row_size < part->cut.padded_units)
@@ -189,4 +190,16 @@ const rnn_packed *rnn_pack(const rnn_kernels *kernels, const rnn_weights *weight
         strcmp(weights->activation, "tanh") == 0 &&
         (weights->cell == RNN_SIMPLE_RNN || strcmp(weights->recurrent_activation, "sigmoid") == 0);
     return layer;
+}
+
+ptrdiff_t rnn_weight_count(const rnn_packed *layer, ptrdiff_t depth) {
+    ptrdiff_t columns = 0;
+    for (int i = 0; i < layer->parts; i++)
+        columns += layer->part[i].cut.gates * layer->part[i].cut.padded_units;
+    return depth * columns;
+}
+
+double rnn_microseconds(const rnn_packed *layer, ptrdiff_t depth, ptrdiff_t rows) {
+    const double weights_each = 30e3;
+    return (double)rnn_weight_count(layer, depth) * (double)rows / weights_each;
 }

@@ -81,7 +81,7 @@ typedef struct {
     rnn_cell cell;
     ptrdiff_t features, units;
     const float *kernel;           /* (features, gates * units) */
-    const float *recurrent_kernel; /* (units, gates * units) */
+    const float *recurrent_kernel; /* (units, gates * units); NULL if it takes no steps */
     const float *bias;             /* (gates * units,), or NULL */
     const float *recurrent_bias;   /* (gates * units,), or NULL; RNN_GRU_AFTER only */
     const char *activation, *recurrent_activation; /* value by value: not softmax */
@@ -111,6 +111,13 @@ static inline void rnn_release(void *memory) {
 /* Fills `memory`, of rnn_packed_bytes and aligned to RNN_ALIGNMENT; the weights are not needed
  * afterwards. NULL if there is no such activation. */
 const rnn_packed *rnn_pack(const rnn_kernels *kernels, const rnn_weights *weights, void *memory);
+
+/* Weights in `depth` rows of a layer's matrices. */
+ptrdiff_t rnn_weight_count(const rnn_packed *layer, ptrdiff_t depth);
+
+/* A rough cost: what a thread takes to multiply `rows` rows by them. It reads or multiplies some 30
+ * weights a nanosecond. */
+double rnn_microseconds(const rnn_packed *layer, ptrdiff_t depth, ptrdiff_t rows);
 
 /* One time step of `rows` rows, each given by a pointer. */
 typedef struct {

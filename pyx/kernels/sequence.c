@@ -274,17 +274,9 @@ typedef struct {
     char *memory;
 } work;
 
-static ptrdiff_t weight_count(const rnn_packed *layer, ptrdiff_t depth) {
-    ptrdiff_t columns = 0;
-    for (int i = 0; i < layer->parts; i++)
-        columns += layer->part[i].cut.gates * layer->part[i].cut.padded_units;
-    return depth * columns;
-}
-
-/* A rough cost: one thread reads or multiplies some 30 weights a nanosecond. */
 static double estimate(const rnn_packed *layer, const rnn_batch *b) {
     const ptrdiff_t depth = layer->units + (b->ids ? 0 : layer->features);
-    return (double)weight_count(layer, depth) * (double)b->rows * (double)b->timesteps / 30e3;
+    return rnn_microseconds(layer, depth, b->rows * b->timesteps);
 }
 
 static block block_of(const work *w, int i) {
@@ -324,7 +316,7 @@ static void divide(work *w, int threads) {
         threads = 1;
     const int few = w->count == 1 && rows < rows_each * threads;
     w->team =
-        few && weight_count(w->layers[0], w->layers[0]->units) >= shared_weights ? threads : 1;
+        few && rnn_weight_count(w->layers[0], w->layers[0]->units) >= shared_weights ? threads : 1;
     w->threads = w->team > 1 ? 1 : threads;
     const int parts = (w->threads + w->count - 1) / w->count;
     const ptrdiff_t fitting = (rows + RNN_BLOCK_ROWS - 1) / RNN_BLOCK_ROWS;
@@ -382,20 +374,4 @@ void rnn_run_in(const rnn_packed *layer, const rnn_batch *batch, void *memory) {
 
 void rnn_forget(const rnn_packed *layer) {
     rnn_release(atomic_exchange(&layer->left->memory, NULL));
-}
-
-void rnn_project(const rnn_packed *layer, const float *x, ptrdiff_t x_row, ptrdiff_t rows,
-                 float *z) {
-    const float *from[RNN_BLOCK_ROWS];
-    float *to[RNN_BLOCK_ROWS];
-    for (ptrdiff_t first = 0; first < rows; first += RNN_BLOCK_ROWS) {
-        ptrdiff_t count = rows - first < RNN_BLOCK_ROWS ? rows - first : RNN_BLOCK_ROWS;
-        for (ptrdiff_t i = 0; i < count; i++) {
-            from[i] = x + (first + i) * x_row;
-            to[i] = z + (first + i) * layer->z_size;
-        }
-        for (int part = 0; part < layer->parts; part++)
-            layer->kernels->packed->project(layer, part, count, from, to, 0,
-                                            layer->part[part].cut.count);
-    }
 }

@@ -18,8 +18,4 @@ void rnn_run_in(const rnn_packed *layer, const rnn_batch *batch, void *memory);
 /* Frees what calls have left to the next; before the layer's memory is freed. */
 void rnn_forget(const rnn_packed *layer);
 
-/* z rows x.W + b, (rows, z_size), of rows x (features,), x_row values apart. */
-void rnn_project(const rnn_packed *layer, const float *x, ptrdiff_t x_row, ptrdiff_t rows,
-                 float *z);
-
 #endif

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from rnn_core import _initializers
+import numpy as np
+
+from rnn_core import _engine, _initializers
 from rnn_core._layer import Layer
 from rnn_core._numbers import positive
 from rnn_core._registry import activation_of
@@ -22,7 +25,8 @@ class Dense(Layer):
         kwargs: as for `Layer`.
 
     Weights: kernel ``(features, units)``, bias ``(units,)``. Inputs ``(batch, ..., features)``,
-    outputs ``(batch, ..., units)``.
+    outputs ``(batch, ..., units)``. In float32 the result for a row is the same to the last bit
+    whatever rows are beside it, unless the BLAS backend is asked for.
 
     Raises:
         ValueError: units below 1; an unknown activation or initializer; inputs of fewer than 2
@@ -52,6 +56,7 @@ class Dense(Layer):
         self.kernel_initializer = _initializers.get(kernel_initializer)
         self.bias_initializer = _initializers.get(bias_initializer)
         self.bias: Array | None = None
+        self._product: Callable[[Array], Array] | None = None
 
     def build(self, input_shape: Any) -> None:
         if len(input_shape) < 2 or input_shape[-1] is None:
@@ -65,11 +70,36 @@ class Dense(Layer):
         if self.use_bias:
             self.bias = self.add_weight((self.units,), self.bias_initializer, name="bias")
 
+    def _weights_changed(self) -> None:
+        super()._weights_changed()
+        self._product = None
+
+    def _ready_product(self) -> Callable[[Array], Array]:
+        """Return what gives x.W + b for x ``(rows, features)``, its weights packed if they can be.
+
+        Weights that are no arrays, such as quantized ones, bring a product of their own.
+        """
+        product = self._product
+        if product is None:
+            plain = isinstance(self.kernel, np.ndarray)
+            packs = plain and _engine.backend_for(None, self.dtype, ()) == "packed"
+            product = _engine.Product(self.kernel, self.bias) if packs else self._multiply
+            self._product = product
+        return product
+
+    def _multiply(self, x: Array) -> Array:
+        y: Array = x @ self.kernel
+        if self.bias is not None:
+            y += self.bias
+        return y
+
+    def _is_packed(self) -> bool:
+        """Return whether a row's result does not depend on the rows beside it."""
+        return isinstance(self._ready_product(), _engine.Product)
+
     def call(self, inputs: Any) -> Any:
         # One product over all rows: a product per row of axes before the last is slow in NumPy.
-        flat = inputs.reshape(-1, inputs.shape[-1]) @ self.kernel
-        if self.bias is not None:
-            flat += self.bias
+        flat = self._ready_product()(inputs.reshape(-1, inputs.shape[-1]))
         return self.activation(flat).reshape(*inputs.shape[:-1], self.units)
 
     def _check(self, inputs: Any) -> None:
@@ -80,3 +110,6 @@ class Dense(Layer):
 
     def _flops_per_step(self) -> int:
         return 2 * self.kernel.size
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_product": None}
