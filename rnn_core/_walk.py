@@ -65,12 +65,12 @@ class Walk:
         """Sort the rows by the ids that count; return the order, and where rows part."""
         if self.mask is None:
             self.ids = ids
-            self.lengths = np.full(len(ids), ids.shape[1])
+            self.lengths = np.full(len(ids), ids.shape[1], np.intp)
         else:
             rows, steps = np.nonzero(self.mask)
             self.ids = np.zeros_like(ids)
             self.ids[rows, (self.mask.cumsum(axis=1) - 1)[rows, steps]] = ids[rows, steps]
-            self.lengths = self.mask.sum(axis=1)
+            self.lengths = self.mask.sum(axis=1, dtype=np.intp)
         return _engine.sort_sequences(self.ids, self.lengths, len(self.embeddings).bit_length())
 
     def windows(self) -> list[slice]:
