@@ -89,6 +89,7 @@ def main():
         process.join()
         rates += [sample()[0] for _ in range(options.samples)]
         check(path, output, options.rows, sample()[1])
+        pipe.send(False)
     predicted = statistics.median(rates)
     print(f"{options.rows:,} rows, {options.threads} threads, parts of up to {GROUP_ROWS:,} rows")
     print(f"predict      {predicted:10,.0f} rows/s  ({min(rates):,.0f} to {max(rates):,.0f})")
