@@ -13,8 +13,9 @@ from rnn_core._input import InputLayer
 from rnn_core._layer import Layer
 from rnn_core._layers.embedding import Embedding
 from rnn_core._layers.masking import Masking
-from rnn_core._model import Model, check_names, named_input
+from rnn_core._model import Model
 from rnn_core._nest import is_shape, shapes_of
+from rnn_core._network import check_names, named_input
 from rnn_core._recurrent import _Recurrent
 from rnn_core._registry import config_of, known_objects, layer_from_config
 from rnn_core._typing import Array

@@ -51,7 +51,7 @@ FLOORS = [
     ["_rnn_layers", "_bidirectional", "_weight_paths", "_keras_config"],
     ["_saving"],
     ["_folding", "_conv_lstm", "_torch"],
-    ["_padding", "_walk"],
+    ["_padding", "_walk", "_network"],
     ["_duplicates"],
     ["_beginnings"],
     ["_sharing"],
