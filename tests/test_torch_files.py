@@ -13,7 +13,7 @@ from torch_archives import SLACK, archive_of, members_of, write
 
 import rnn_core as rc
 from rnn_core import _cli
-from rnn_core.formats import allowance
+from rnn_core.formats import budget
 
 GOLDEN = Path(__file__).parent / "golden/torch"
 TENSORS = sorted(GOLDEN.glob("tensors_*.pt"))
@@ -283,7 +283,7 @@ def test_a_storage_that_unpacks_to_far_more(tmp_path):
 
 def test_a_directory_of_more_members_than_fit(tmp_path, monkeypatch):
     """Each entry takes many times its 47 bytes."""
-    monkeypatch.setattr(allowance, "_SLACK", SLACK)
+    monkeypatch.setattr(budget, "_SLACK", SLACK)
     entry = b"PK\x01\x02" + bytes(24) + struct.pack("<HHH", 5, 0, 0) + bytes(12)
     assert len(entry) == 46
     count = 30_000

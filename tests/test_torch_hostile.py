@@ -14,7 +14,7 @@ import pytest
 from torch_archives import SLACK, archive_of
 
 import rnn_core as rc
-from rnn_core.formats import allowance
+from rnn_core.formats import budget
 
 GOLDEN = Path(__file__).parent / "golden/torch"
 
@@ -180,7 +180,7 @@ BOMBS = {
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_bombs(tmp_path, monkeypatch, name):
-    monkeypatch.setattr(allowance, "_SLACK", SLACK)
+    monkeypatch.setattr(budget, "_SLACK", SLACK)
     path = archive_of(tmp_path, b"\x80\x02" + BOMBS[name])
     tracemalloc.start()
     start = time.process_time()
@@ -203,7 +203,7 @@ def test_a_memo_with_gaps(tmp_path):
 
 def test_text_is_not_made_if_it_would_be_too_wide(tmp_path, monkeypatch):
     """One character that takes four bytes makes all take four."""
-    monkeypatch.setattr(allowance, "_SLACK", SLACK)
+    monkeypatch.setattr(budget, "_SLACK", SLACK)
     size = 3 << 20
     for last, fits in (("\u00e9", True), ("\u0416", True), ("\U0001f600", False)):
         content = b"a" * (size - len(last.encode())) + last.encode()

@@ -17,6 +17,7 @@ from rnn_core._ragged import Ragged
 from rnn_core._saving import save_tensors
 from rnn_core._typing import Array
 from rnn_core._windows import holds_sequences
+from rnn_core.formats.budget import Budget
 
 # The versions of ONNX's operators whose meanings are known.
 OPSETS = range(1, 29)
@@ -70,7 +71,7 @@ class OnnxModel:
         check_known(graph, opset)
         check_defined(graph)
         if budget is None:
-            budget = _Spending(3 * sum(x.nbytes for x in graph.constants.values()) + _SLACK)
+            budget = Budget(3 * sum(x.nbytes for x in graph.constants.values()) + _SLACK)
         self.opset = opset
         setting = Setting(opset, budget)
         with np.errstate(all="ignore"):
@@ -353,13 +354,6 @@ def _example() -> OnnxModel:
     return OnnxModel.from_parts(
         {"opset": 13, "graph": graph}, {"h": np.array([10, 20], np.float32)}
     )
-
-
-class _Spending:
-    """Bytes that may be taken."""
-
-    def __init__(self, left: int) -> None:
-        self.left = left
 
 
 def _speaks_of_batch(axis: Any) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from rnn_core._typing import Array
+from rnn_core.formats.budget import Budget
 from rnn_core.formats.hdf5_objects import SIGNATURE as SIGNATURE
 from rnn_core.formats.hdf5_objects import (
     UNDEFINED,
@@ -143,19 +144,6 @@ def names(group: Any, name: str) -> list[str]:
     return found
 
 
-class Budget:
-    """The bytes that a file's datasets can hold together: no more than the file."""
-
-    def __init__(self, file_bytes: int) -> None:
-        self.left = file_bytes
-
-    def take(self, size: int, name: str) -> None:
-        """Take `size` bytes off, for the dataset called `name`."""
-        if size > self.left:
-            raise ValueError(f"{name!r} declares {size} bytes, the file has {self.left} left")
-        self.left -= size
-
-
 def read(dataset: Any, budget: Budget) -> Array:
     """Return a dataset's numbers; bfloat16 becomes float32.
 
@@ -173,7 +161,7 @@ def read(dataset: Any, budget: Budget) -> Array:
     if dtype is None or shape is None:
         raise ValueError(f"{dataset.name!r} holds no numbers, expected numbers")
     size = math.prod(shape) * dtype.itemsize
-    budget.take(size, dataset.name)
+    budget.take(size, repr(dataset.name))
     layout = dataset.layout
     if layout.values is None:
         array = _join(dataset, dtype, shape)

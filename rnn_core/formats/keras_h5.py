@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from rnn_core._typing import Array
 from rnn_core.formats import hdf5
+from rnn_core.formats.budget import Budget
 from rnn_core.formats.json_text import parse
 
 
@@ -24,7 +25,7 @@ def read(path: Path) -> tuple[Any, Legacy]:
     Raises:
         ValueError: the file is corrupt, or holds weights without a model.
     """
-    budget = hdf5.Budget(path.stat().st_size)
+    budget = Budget(path.stat().st_size)
     with hdf5.open_file(path, str(path)) as file:
         text = hdf5.attribute(file, "model_config")
         if text is None:
@@ -42,7 +43,7 @@ def read_weights(path: Path) -> Legacy | None:
     Raises:
         ValueError: the file is corrupt.
     """
-    budget = hdf5.Budget(path.stat().st_size)
+    budget = Budget(path.stat().st_size)
     with hdf5.open_file(path, str(path)) as file:
         if hdf5.attribute(file, "model_config") is not None:
             return _legacy(file, hdf5.child(file, "model_weights"), budget)
@@ -50,7 +51,7 @@ def read_weights(path: Path) -> Legacy | None:
         return _legacy(file, file, budget) if any(names is not None for names in listed) else None
 
 
-def _legacy(file: Any, group: Any, budget: hdf5.Budget) -> Legacy:
+def _legacy(file: Any, group: Any, budget: Budget) -> Legacy:
     def said(name: str) -> Any:
         return hdf5.attribute(group, name) or hdf5.attribute(file, name)
 
@@ -61,6 +62,6 @@ def _legacy(file: Any, group: Any, budget: hdf5.Budget) -> Legacy:
     return Legacy(layers, str(said("keras_version") or "1"), backend and str(backend))
 
 
-def _arrays(group: Any, budget: hdf5.Budget) -> list[Array]:
+def _arrays(group: Any, budget: Budget) -> list[Array]:
     weights = hdf5.names(group, "weight_names")
     return [hdf5.read(hdf5.child(group, name), budget) for name in weights]

@@ -12,6 +12,7 @@ from typing import Any
 
 from rnn_core._typing import Array
 from rnn_core.formats import hdf5
+from rnn_core.formats.budget import Budget
 from rnn_core.formats.json_text import parse
 
 SIGNATURE = b"PK\x03\x04"
@@ -77,7 +78,7 @@ def read_shards(path: Path) -> dict[str, Array]:
 
 
 def _arrays(source: Any, size: int, what: str) -> dict[str, Array]:
-    budget = hdf5.Budget(size)
+    budget = Budget(size)
     with hdf5.open_file(source, what) as file:
         return {
             dataset.name[1:]: hdf5.read(dataset, budget)

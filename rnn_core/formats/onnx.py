@@ -10,13 +10,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rnn_core._typing import Array
+from rnn_core.formats.budget import Budget
 from rnn_core.formats.protobuf import (
     DOUBLE,
     FLOAT,
     INT,
     TEXT,
     VIEW,
-    Budget,
     Field,
     Message,
     parse,

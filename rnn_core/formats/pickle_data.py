@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnn_core.formats import numpy_pickle, plain_data, python_pickle
-from rnn_core.formats.allowance import Allowance
+from rnn_core.formats.budget import Budget
 
 # Bytes of a number, and of a name.
 _MAX_NUMBER, _MAX_NAME = 64, 500
@@ -50,7 +50,7 @@ def read(
     content: Any,
     names: Names,
     persistent: Callable[[Any], Any],
-    allowance: Allowance,
+    budget: Budget,
     position: int = 0,
 ) -> tuple[Any, int]:
     """Return what a pickle says, and where it ends.
@@ -59,7 +59,7 @@ def read(
         content: bytes or a memory map.
         names: what ``module.name`` stands for: a `Function`, or a value.
         persistent: returns the object of a persistent id.
-        allowance: what may be taken for objects.
+        budget: what may be taken for objects.
         position: where the pickle begins.
 
     Raises:
@@ -67,14 +67,14 @@ def read(
         ValueError: a corrupt pickle, or one of something else than plain data: dicts, lists,
             tuples, sets, numbers, strings, bytes, None, arrays.
     """
-    machine = _Machine(content, names, persistent, allowance, position)
+    machine = _Machine(content, names, persistent, budget, position)
     try:
         value = machine.run()
     except ForeignName:
         raise
     except _MISMADE as error:
         raise ValueError(f"a pickle is corrupt at byte {machine.position}: {error}") from error
-    plain_data.check(value, allowance)
+    plain_data.check(value, budget)
     return value, machine.position
 
 
@@ -86,15 +86,15 @@ class _Machine:
         content: Any,
         names: Names,
         persistent: Callable[[Any], Any],
-        allowance: Allowance,
+        budget: Budget,
         position: int,
     ) -> None:
         self.content, self.position = content, position
-        self.names, self.persistent, self.allowance = names, persistent, allowance
+        self.names, self.persistent, self.budget = names, persistent, budget
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: list[Any] = []
-        self.keys = plain_data.Keys(allowance)
+        self.keys = plain_data.Keys(budget)
         self.functions = {
             name: Function(partial(make, self)) for name, make in python_pickle.FUNCTIONS.items()
         }
@@ -136,7 +136,7 @@ class _Machine:
             # A text has as many bytes for each character as its largest character needs.
             largest = np.frombuffer(content, np.uint8).max()
             width = 1 + (largest >= _UTF8_OF_256) + 2 * (largest >= _UTF8_OF_65536)
-            self.allowance.expect(width * len(content), "a text")
+            self.budget.expect(width * len(content), "a text")
         return content.decode("utf-8", "surrogatepass")
 
     def line(self) -> str:
@@ -150,7 +150,7 @@ class _Machine:
     # The stack
 
     def push(self, value: Any) -> None:
-        self.allowance.take(sys.getsizeof(value) + _ITEM_BYTES, "a pickle's objects")
+        self.budget.take(sys.getsizeof(value) + _ITEM_BYTES, "a pickle's objects")
         self.stack.append(value)
 
     def pop_mark(self) -> list[Any]:
@@ -161,7 +161,7 @@ class _Machine:
         return items
 
     def mark(self) -> None:
-        self.allowance.take(4 * _ITEM_BYTES, "a pickle's marks")
+        self.budget.take(4 * _ITEM_BYTES, "a pickle's marks")
         self.marks.append(len(self.stack))
 
     def pop(self) -> None:
@@ -174,7 +174,7 @@ class _Machine:
         if index > self.position:
             raise ValueError(f"object {index} is remembered, of fewer bytes")
         beyond = max(0, index + 1 - len(self.memo))
-        self.allowance.take(_ITEM_BYTES * beyond, "a pickle's memo")
+        self.budget.take(_ITEM_BYTES * beyond, "a pickle's memo")
         self.memo.extend([_NOTHING] * beyond)
         self.memo[index] = self.stack[-1]
 
@@ -188,7 +188,7 @@ class _Machine:
     def set_items(self, target: Any, items: list[Any]) -> None:
         if type(target) is not dict or len(items) % 2:
             raise ValueError(f"{len(items)} keys and values for a {type(target).__name__}")
-        self.allowance.take(_ENTRY_BYTES * (len(items) // 2), "a pickle's dicts")
+        self.budget.take(_ENTRY_BYTES * (len(items) // 2), "a pickle's dicts")
         for key, value in zip(items[::2], items[1::2], strict=True):
             self.keys.check(key)
             target[key] = value
@@ -196,13 +196,13 @@ class _Machine:
     def append(self, target: Any, items: list[Any]) -> None:
         if type(target) is not list:
             raise ValueError(f"{len(items)} items for a {type(target).__name__}")
-        self.allowance.take(_ITEM_BYTES * len(items), "a pickle's lists")
+        self.budget.take(_ITEM_BYTES * len(items), "a pickle's lists")
         target.extend(items)
 
     def add(self, target: Any, items: list[Any]) -> None:
         if type(target) is not set:
             raise ValueError(f"{len(items)} members for a {type(target).__name__}")
-        self.allowance.take(_ENTRY_BYTES * len(items), "a pickle's sets")
+        self.budget.take(_ENTRY_BYTES * len(items), "a pickle's sets")
         for item in items:
             self.keys.check(item)
             target.add(item)
@@ -241,7 +241,7 @@ class _Machine:
         state, target = self.stack.pop(), self.stack[-1]
         if type(target) is not dict:
             numpy_pickle.set_state(target, state)
-            self.allowance.take(sys.getsizeof(target), "an array")
+            self.budget.take(sys.getsizeof(target), "an array")
 
 
 # Opcodes

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rnn_core.formats.allowance import Allowance
+from rnn_core.formats.budget import Budget
 
 CONTAINERS = (dict, list, tuple, set, frozenset)
 _SCALARS = (str, bytes, int, float, bool, type(None))
@@ -22,12 +22,12 @@ _MAX_SAME_HASH = 8
 _KEY_BYTES, _CHECK_BYTES = 200, 400
 
 
-def check(value: Any, allowance: Allowance) -> None:
+def check(value: Any, budget: Budget) -> None:
     """Raise ValueError unless this is plain data, which has an end.
 
     Args:
         value: numbers, text, bytes, arrays, or containers of such.
-        allowance: what the check may take.
+        budget: what the check may take.
     """
     # How deep each container goes. While it is open it counts as too deep to be within another.
     depths: dict[int, int] = {}
@@ -43,7 +43,7 @@ def check(value: Any, allowance: Allowance) -> None:
             path += 1
             depths[id(container)] = _MAX_DEPTH
             count = sum(1 for _ in _containers(container))
-            allowance.take(_CHECK_BYTES * count, "a check of its objects")
+            budget.take(_CHECK_BYTES * count, "a check of its objects")
             within = {id(item): item for item in _containers(container)}
             todo.append((container, True))
             todo.extend((item, False) for item in within.values())
@@ -65,11 +65,11 @@ class Keys:
     """The keys of a file's dicts and sets: each quick to hash and to compare, few of one hash.
 
     Args:
-        allowance: what they may take.
+        budget: what they may take.
     """
 
-    def __init__(self, allowance: Allowance) -> None:
-        self._allowance = allowance
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
         self._by_hash: dict[int, list[Any]] = {}
 
     def check(self, key: Any) -> None:
@@ -84,7 +84,7 @@ class Keys:
             return
         same = self._by_hash.setdefault(hash(key), [])
         if key not in same:
-            self._allowance.take(_KEY_BYTES, "a key")
+            self._budget.take(_KEY_BYTES, "a key")
             same.append(key)
         if len(same) > _MAX_SAME_HASH:
             raise ValueError(f"more than {_MAX_SAME_HASH} keys have the same hash")

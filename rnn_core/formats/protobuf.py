@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import numpy as np
 
 from rnn_core._typing import Array
+from rnn_core.formats.budget import Budget
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 _FIXED_SIZES = {FIXED64: 8, FIXED32: 4}
@@ -22,23 +23,6 @@ _DEPTH = 100
 _MESSAGE_BYTES, _TEXT_BYTES, _NUMBER_BYTES = 1024, 128, 48
 # Bytes of packed numbers to decode at a time.
 _BLOCK = 1 << 16
-
-
-class Budget:
-    """The bytes that what a file holds may still take in memory."""
-
-    def __init__(self, size: int) -> None:
-        self.left = size
-
-    def take(self, size: int, what: str) -> None:
-        """Take `size` bytes off for `what`.
-
-        Raises:
-            ValueError: fewer are left.
-        """
-        if size > self.left:
-            raise ValueError(f"{what} takes {size} bytes, {max(self.left, 0)} are left for a file")
-        self.left -= size
 
 
 class Kind(NamedTuple):

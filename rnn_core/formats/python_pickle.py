@@ -9,7 +9,7 @@ from rnn_core.formats.plain_data import CONTAINERS
 
 
 class Maker(Protocol):
-    """What makes dicts and sets of items, within a file's allowance."""
+    """What makes dicts and sets of items, within a file's budget."""
 
     def dict_of(self, items: list[Any]) -> dict[Any, Any]:
         """Return a dict of keys and values in turn."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from rnn_core._typing import Array
 from rnn_core.formats import numpy_pickle, pickle_data, zip_file
-from rnn_core.formats.allowance import Allowance
+from rnn_core.formats.budget import Budget
 from rnn_core.formats.pickle_data import ForeignName, Function
 
 # A pickle of protocol 2 or later.
@@ -111,10 +111,10 @@ def read(path: Path) -> Any:
     """
     with open(path, "rb") as file, _naming(path):
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        allowance = Allowance(len(content))
+        budget = Budget.of_file(len(content))
         if content[:4] == zip_file.SIGNATURE:
-            return _read_zip(zip_file.Archive(content, allowance), allowance)
-        return _read_legacy(content, allowance)
+            return _read_zip(zip_file.Archive(content, budget), budget)
+        return _read_legacy(content, budget)
 
 
 def is_archive(path: Path) -> bool:
@@ -125,7 +125,7 @@ def is_archive(path: Path) -> bool:
     """
     with open(path, "rb") as file, _naming(path):
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        names = zip_file.Archive(content, Allowance(len(content))).names
+        names = zip_file.Archive(content, Budget.of_file(len(content))).names
     return any(_base(name) in ("data.pkl", "constants.pkl") for name in names)
 
 
@@ -147,7 +147,7 @@ def _base(name: str) -> str:
 # The zip format
 
 
-def _read_zip(archive: zip_file.Archive, allowance: Allowance) -> Any:
+def _read_zip(archive: zip_file.Archive, budget: Budget) -> Any:
     """Return what ``data.pkl`` says, with storages ``data/0``, ``data/1``, … beside it."""
     pickles = [name for name in archive.names if _base(name) == "data.pkl"]
     if any(_base(name) == "constants.pkl" for name in archive.names):
@@ -166,14 +166,14 @@ def _read_zip(archive: zip_file.Archive, allowance: Allowance) -> Any:
             raise ValueError("a storage is a view, which only the format before has")
         if (key, name) not in storages:
             raw = archive.view(f"{root}data/{key}")
-            storages[key, name] = _Storage(_elements(raw, name, count, order, allowance))
+            storages[key, name] = _Storage(_elements(raw, name, count, order, budget))
         return storages[key, name]
 
-    value, _ = pickle_data.read(archive.read(pickles[0]), _names(allowance), persistent, allowance)
+    value, _ = pickle_data.read(archive.read(pickles[0]), _names(budget), persistent, budget)
     return value
 
 
-def _elements(raw: Any, name: str, count: int, order: bytes, allowance: Allowance) -> Array:
+def _elements(raw: Any, name: str, count: int, order: bytes, budget: Budget) -> Array:
     """Return a storage's elements, of which there are to be so many."""
     kind = _TYPES[name]
     if len(raw) != count * kind.stored.itemsize:
@@ -182,7 +182,7 @@ def _elements(raw: Any, name: str, count: int, order: bytes, allowance: Allowanc
         kind = kind._replace(stored=kind.stored.newbyteorder(">"))
     if kind.stored != kind.dtype:
         # Copies: of a conversion, and on the way to it.
-        allowance.take(2 * count * kind.dtype.itemsize, "a storage")
+        budget.take(2 * count * kind.dtype.itemsize, "a storage")
     return kind.read(raw)
 
 
@@ -201,12 +201,12 @@ def _storage_id(saved: Any) -> tuple[str, str, int, Any]:
 # The format before
 
 
-def _read_legacy(content: Any, allowance: Allowance) -> Any:
+def _read_legacy(content: Any, budget: Budget) -> Any:
     """Return the object of the fourth pickle, whose storages follow the fifth, a list of keys."""
     filled: dict[str, tuple[_Type, _Storage]] = {}
 
     def plain(position: int) -> tuple[Any, int]:
-        return pickle_data.read(content, {}, _no_storage, allowance, position)
+        return pickle_data.read(content, {}, _no_storage, budget, position)
 
     def persistent(saved: Any) -> _Storage:
         name, key, count, view = _storage_id(saved)
@@ -214,7 +214,7 @@ def _read_legacy(content: Any, allowance: Allowance) -> Any:
             kind = _TYPES[name]
             if count * kind.stored.itemsize > len(content):
                 raise ValueError(f"a storage has {count} elements, the file {len(content)} bytes")
-            allowance.take(count * kind.dtype.itemsize, "a storage")
+            budget.take(count * kind.dtype.itemsize, "a storage")
             filled[key] = kind, _Storage(np.empty(count, kind.dtype))
         storage = filled[key][1]
         return storage if view is None else _view(storage, view)
@@ -226,7 +226,7 @@ def _read_legacy(content: Any, allowance: Allowance) -> Any:
     if protocol != _PROTOCOL:
         raise ValueError(f"it is of protocol {str(protocol)[:50]}, expected {_PROTOCOL}")
     _, position = plain(position)
-    value, position = pickle_data.read(content, _names(allowance), persistent, allowance, position)
+    value, position = pickle_data.read(content, _names(budget), persistent, budget, position)
     keys, position = plain(position)
     if type(keys) is not list or sorted(map(str, keys)) != sorted(filled):
         raise ValueError("its storages are not those that its object is made of")
@@ -265,11 +265,11 @@ def _fill(kind: _Type, storage: _Storage, content: Any, position: int) -> int:
 # Tensors
 
 
-def _names(allowance: Allowance) -> Mapping[str, Any]:
+def _names(budget: Budget) -> Mapping[str, Any]:
     """Return what the names in a pickle of torch's stand for."""
 
     def tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Array:
-        return _tensor(storage, offset, size, stride, allowance)
+        return _tensor(storage, offset, size, stride, budget)
 
     def tensor_v2(*arguments: Any) -> Array:
         if any(arguments[6:]):
@@ -291,7 +291,7 @@ def _names(allowance: Allowance) -> Mapping[str, Any]:
     return {**_CONSTANTS, **{name: Function(call) for name, call in functions.items()}}
 
 
-def _tensor(storage: Any, offset: Any, size: Any, stride: Any, allowance: Allowance) -> Array:
+def _tensor(storage: Any, offset: Any, size: Any, stride: Any, budget: Budget) -> Array:
     """Return a view of a storage, from an offset, with strides in elements."""
     if type(storage) is not _Storage or type(size) is not tuple or type(stride) is not tuple:
         raise ValueError("a tensor is made of something else than a storage and two tuples")
@@ -307,7 +307,7 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any, allowance: Allowa
     if count and last >= len(values):
         raise ValueError(f"a tensor reaches to element {last} of a storage of {len(values)}")
     # What a copy would take: it may be repeated along an axis of stride 0.
-    allowance.take(count * values.itemsize, "a tensor")
+    budget.take(count * values.itemsize, "a tensor")
     if not count:
         return np.empty(size, values.dtype)
     steps = [step * values.itemsize for step in stride]

@@ -6,7 +6,7 @@ import struct
 import zlib
 from typing import Any, NamedTuple
 
-from rnn_core.formats.allowance import Allowance
+from rnn_core.formats.budget import Budget
 
 SIGNATURE = b"PK\x03\x04"
 
@@ -41,15 +41,15 @@ class Archive:
 
     Args:
         content: the file, as bytes or a memory map.
-        allowance: what its members may take.
+        budget: what its members may take.
 
     Raises:
         ValueError: the directory is broken.
     """
 
-    def __init__(self, content: Any, allowance: Allowance) -> None:
+    def __init__(self, content: Any, budget: Budget) -> None:
         self._content = content
-        self._allowance = allowance
+        self._budget = budget
         self._members: dict[str, _Member] = {}
         position, end = _directory(content)
         while position < end:
@@ -75,7 +75,7 @@ class Archive:
         if _IN_64_BITS in (packed, size, offset):
             extra = self._content[after_name : after_name + lengths[1]]
             size, packed, offset = _wide(extra, [size, packed, offset])
-        self._allowance.take(_MEMBER_BYTES + 4 * len(name), "the archive's directory")
+        self._budget.take(_MEMBER_BYTES + 4 * len(name), "the archive's directory")
         self._members[name] = _Member(flags, method, crc, packed, size, offset)
         return after
 
@@ -103,7 +103,7 @@ class Archive:
 
     def _inflate(self, name: str, member: _Member, packed: memoryview) -> bytes:
         # Deflate makes no more than 1032 bytes of one.
-        self._allowance.take(min(member.size, 1032 * member.packed), repr(name))
+        self._budget.take(min(member.size, 1032 * member.packed), repr(name))
         try:
             content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, member.size + 1)
         except zlib.error as error:
@@ -120,7 +120,7 @@ class Archive:
             ValueError: as for `view`; another checksum.
         """
         view = self.view(name)
-        self._allowance.take(len(view), repr(name))
+        self._budget.take(len(view), repr(name))
         self._check_crc(name, view)
         return bytes(view)
 

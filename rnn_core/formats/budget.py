@@ -6,15 +6,20 @@ from __future__ import annotations
 _RATIO, _SLACK = 4, 64 << 20
 
 
-class Allowance:
-    """The bytes of memory that may still be taken for a file, all in all.
+class Budget:
+    """The bytes of memory that may still be taken, all in all.
 
     Args:
-        file_bytes: the file's size.
+        left: how many.
     """
 
-    def __init__(self, file_bytes: int) -> None:
-        self.left = _RATIO * file_bytes + _SLACK
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    @classmethod
+    def of_file(cls, file_bytes: int) -> Budget:
+        """Return what a file of so many bytes may take."""
+        return cls(_RATIO * file_bytes + _SLACK)
 
     def take(self, size: int, what: str) -> None:
         """Take `size` bytes off.
