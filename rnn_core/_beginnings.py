@@ -21,6 +21,8 @@ from rnn_core._walk import Walk
 
 # What does nothing to a value on its way.
 _PASSED = (*TRAINING_ONLY, InputLayer)
+# Different ids that sort as numbers of 32 bits.
+_MOST_IDS = 1 << 31
 
 
 @dataclass
@@ -59,7 +61,7 @@ class Beginning:
         for layer, features in self.checks:
             layer._check_shape((*np.shape(x), *features))
         ids = self.embedding._cast(x)
-        if ids.ndim != 2 or ids.size == 0:
+        if ids.ndim != 2 or ids.size == 0 or self.embedding.input_dim > _MOST_IDS:
             return []
         mask = self.embedding.compute_mask(ids)
         if lengths is not None:
@@ -76,7 +78,9 @@ class Beginning:
 
     def row_bytes(self, x: Array) -> int:
         """Return what the walks of a row of ids and their outputs take."""
-        total = 16 * x[:1].size * len(self.directions())  # ids, words, masks
+        # Ids, and where they are masked, the mask and what moves them.
+        each = 32 if self.embedding.mask_zero else 8
+        total = each * x[:1].size * len(self.directions())
         for layer in self.directions():
             last = self.stack[-1] if len(self.stack) > 1 else layer
             steps = x.shape[1] if last.return_sequences and x.ndim > 1 else 1

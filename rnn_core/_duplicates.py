@@ -121,7 +121,7 @@ class Bottom:
     def is_cheap(self, leaves: list[Array]) -> bool:
         """Return whether rows of the flow's inputs are computed as fast as they are compared."""
         steps = max((leaf.shape[1] for leaf in leaves if leaf.ndim > 1), default=1)
-        flops: int = steps * sum(layer._flops_per_step() for layer in self.recurrent)
+        flops: int = steps * sum(_unfolded(node.layer)._flops_per_step() for node in self.nodes)
         return flops < _LEAST_FLOPS
 
     def run(
@@ -202,13 +202,13 @@ def is_exact(node: Node, recurrent: bool = True) -> bool:
         return all(type(half) in FOLDED and is_packed(half) for half in layer._directions())
     if type(layer) in FOLDED:
         return is_packed(layer)
-    return _has_no_memory(layer)
+    return _looks_at_rows_alone(layer)
 
 
-def _has_no_memory(layer: Any) -> bool:
-    """Return whether an exact layer looks at each row alone, and is not recurrent."""
+def _looks_at_rows_alone(layer: Any) -> bool:
+    """Return whether a layer that is not recurrent is exact."""
     if type(layer) is TimeDistributed:
-        return _has_no_memory(layer.layer)
+        return _looks_at_rows_alone(layer.layer)
     if type(layer) is Activation:
         return type(layer.activation) is BuiltIn
     if type(layer) is Dense:

@@ -121,7 +121,7 @@ class Model(_Network):
 
         Sequences may have any lengths: a row gets what the model gives it alone. Rows of one length
         run together; rows of similar lengths too, padded and masked, where that changes no bit of
-        what recurrent layers give.
+        what recurrent and Dense layers give.
 
         Args:
             x: for each of the model's inputs rows ``(rows, ...)``: an array, which may be mapped

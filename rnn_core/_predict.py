@@ -127,8 +127,9 @@ def _of_arrays(
         return
     plan = _sharing.Plan(model, x, account)
     for part in plan.windows(rows, size):
+        alone = partial(_called, model, window, first=first)
         shared = _shared(plan, part, size, threads, first == 0)
-        run = shared or partial(_called, model, window, first=first)
+        run = partial(_tried, shared, alone) if shared else alone
         own = places[part.start // size : -(-part.stop // size)]
         yield [_Batch(batch, partial(run, batch)) for batch in own]
 
@@ -177,18 +178,30 @@ def _shared(
         threads: how many to use.
         at_first: whether it begins with the first row of all.
     """
+    checked = False
 
     def each(calls: list[Callable[[], None]]) -> None:
+        nonlocal checked
+        checked = True
         for _ in _in_order(lambda call: call(), calls, threads):
             pass
 
     try:
         return plan.share(part, size, each)
     except ValueError:
-        # In a later part its batch tells which of all rows is wrong.
-        if at_first and part.start == 0:
+        # Only a check of all rows in their order, from the first, tells which is wrong. Else its
+        # batch does.
+        if at_first and part.start == 0 and not checked:
             raise
         return None
+
+
+def _tried(shared: Callable[[slice], Any], alone: Callable[[slice], Any], batch: slice) -> Any:
+    """Return a batch's outputs from what rows share; an error is that of the batch alone."""
+    try:
+        return shared(batch)
+    except (ValueError, TypeError):
+        return alone(batch)
 
 
 def _can_share(model: Model, window: list[Any]) -> bool:

@@ -137,3 +137,29 @@ def test_new_weights_count(rng):
     np.testing.assert_allclose(layer(x), x.sum(1, keepdims=True).repeat(3, 1), atol=1e-6)
     for other in copies:
         np.testing.assert_array_equal(other(x), before)
+
+
+def test_weights_put_in_the_place_of_others(rng):
+    layer, x = dense(rng, 5, 3), normal(rng, 4, 5)
+    layer(x)
+    layer.kernel = 2 * layer.kernel
+    np.testing.assert_allclose(layer(x), x @ layer.kernel + layer.bias, atol=1e-5)
+    layer.bias = np.ones((1, 3), np.float32)
+    np.testing.assert_allclose(layer(x), x @ layer.kernel + 1, atol=1e-5)
+
+
+class Scaled(rc.Dense):
+    def call(self, inputs):
+        return super().call(inputs * np.linspace(0, 1, 5))
+
+
+def test_a_subclass_may_compute_in_float64(rng):
+    layer, x = Scaled(3), normal(rng, 4, 5)
+    y = layer(x)
+    assert y.dtype == np.float32
+    np.testing.assert_allclose(y, (x * np.linspace(0, 1, 5)) @ layer.kernel, atol=1e-6)
+
+
+def test_more_units_than_a_recurrent_layer_may_have():
+    product = _engine.Product(np.ones((1, (1 << 24) + 1), np.float32))
+    assert (product(np.full((1, 1), 2, np.float32)) == 2).all()

@@ -243,3 +243,38 @@ def test_ids_outside_the_table(wrong, rng):
     ids[41, 2] = wrong
     with pytest.raises(ValueError, match=r"id at \(41, 2\)"):
         model.predict(ids, batch_size=16)
+
+
+ID_ERRORS = {
+    "a layer below that all rows share": lambda ids, other: rc.Dense(1)(
+        rc.LSTM(32)(rc.Dense(8)(rc.Embedding(IDS, 4)(other)))
+    ),
+    "another input above": lambda ids, other: rc.Dense(1)(
+        rc.Concatenate()(
+            [rc.LSTM(5)(rc.Embedding(IDS, 4)(ids)), rc.Flatten()(rc.Embedding(IDS, 3)(other))]
+        )
+    ),
+    "another input above a layer of BLAS": lambda ids, other: rc.Concatenate()(
+        [
+            rc.LSTM(5)(rc.Embedding(IDS, 4)(ids)),
+            rc.GlobalMaxPooling1D()(rc.Conv1D(2, 2)(rc.Embedding(IDS, 3)(other))),
+        ]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ID_ERRORS)
+def test_ids_that_are_not_walked(name, rng):
+    """The row in the message is that of the input, whatever order rows run in."""
+    ids, other = rc.Input((5,), name="ids"), rc.Input((5,), name="other")
+    model = rc.Model([ids, other], ID_ERRORS[name](ids, other))
+    rows = [rng.integers(0, IDS, (20, 5))[rng.integers(0, 20, 300)] for _ in range(2)]
+    rows[1][200, 3] = IDS
+    with pytest.raises(ValueError, match=r"row 200: .*id at \(0, 3\)|id at \(200, 3\)"):
+        model.predict(rows, batch_size=16)
+
+
+def test_softmax_looks_at_one_row(rng):
+    model = chain(rc.LSTM(3), rc.Dense(1), rc.Reshape(()), rc.Activation("softmax"))
+    with pytest.raises(ValueError, match="expected an axis beside the batch"):
+        model.predict(rng.integers(0, IDS, (60, 5)), batch_size=16)

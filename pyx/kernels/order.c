@@ -13,8 +13,8 @@ enum {
     DIGIT_BITS = 8,
     DIGITS = WORD_BITS / DIGIT_BITS,
     RADIX = 1 << DIGIT_BITS,
-    FEW = 64, /* rows that are sorted sooner by insertion */
-    ALIKE = -1,
+    FEW = 64,       /* rows that are sorted sooner by insertion */
+    UNDECIDED = -1, /* alike so far */
 };
 
 /* The ids of a row from `first` on, as many as fit, as one number; 0 is for those after its end. */
@@ -102,13 +102,13 @@ static int sort_run(const rnn_sequences *s, ptrdiff_t first, ptrdiff_t count, pt
 void rnn_order(const rnn_sequences *s, ptrdiff_t *order, ptrdiff_t *own, rnn_word *words) {
     for (ptrdiff_t row = 0; row < s->rows; row++) {
         order[row] = row;
-        own[row] = row ? ALIKE : 0;
+        own[row] = row ? UNDECIDED : 0;
     }
     int some = 1;
     for (ptrdiff_t first = 0; some && first < s->timesteps; first += WORD_BITS / s->bits) {
         some = 0;
         for (ptrdiff_t start = 0, end; start < s->rows; start = end) {
-            for (end = start + 1; end < s->rows && own[end] == ALIKE;)
+            for (end = start + 1; end < s->rows && own[end] == UNDECIDED;)
                 end++;
             if (end - start > 1)
                 some |= sort_run(s, first, end - start, order + start, own + start, words,

@@ -161,9 +161,11 @@ static rnn_packed lay_out(const rnn_kernels *kernels, const rnn_weights *w, aren
 }
 
 size_t rnn_packed_bytes(const rnn_kernels *kernels, const rnn_weights *weights) {
-    const ptrdiff_t most_units = 1 << 24; /* whose recurrent kernel no machine holds */
+    /* No machine holds the recurrent kernel of more. */
+    const ptrdiff_t most = PTRDIFF_MAX / 64,
+                    most_units = weights->recurrent_kernel ? 1 << 24 : most;
     arena memory = {0};
-    if (weights->units > most_units || weights->features > PTRDIFF_MAX / 64)
+    if (weights->units > most_units || weights->features > most)
         return 0;
     take(&memory, 1, sizeof(rnn_packed));
     take(&memory, 1, sizeof(rnn_left));

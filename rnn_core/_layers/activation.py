@@ -36,6 +36,10 @@ class Activation(Layer):
         self.activation = activation_of(activation)
 
     def call(self, inputs: Any) -> Any:
+        if inputs.ndim < 2 and getattr(self.activation, "name", None) == "softmax":
+            raise ValueError(
+                f"{self.name}: softmax of inputs {inputs.shape}, expected an axis beside the batch"
+            )
         return self.activation(inputs)
 
 

@@ -56,7 +56,8 @@ class Dense(Layer):
         self.kernel_initializer = _initializers.get(kernel_initializer)
         self.bias_initializer = _initializers.get(bias_initializer)
         self.bias: Array | None = None
-        self._product: Callable[[Array], Array] | None = None
+        # The weights, and the product with them.
+        self._packed: tuple[Array, Array | None, Callable[[Array], Array]] | None = None
 
     def build(self, input_shape: Any) -> None:
         if len(input_shape) < 2 or input_shape[-1] is None:
@@ -72,20 +73,22 @@ class Dense(Layer):
 
     def _weights_changed(self) -> None:
         super()._weights_changed()
-        self._product = None
+        self._packed = None
 
     def _ready_product(self) -> Callable[[Array], Array]:
         """Return what gives x.W + b for x ``(rows, features)``, its weights packed if they can be.
 
-        Weights that are no arrays, such as quantized ones, bring a product of their own.
+        A subclass may have put others in the place of the layer's weights.
         """
-        product = self._product
-        if product is None:
-            plain = isinstance(self.kernel, np.ndarray)
-            packs = plain and _engine.backend_for(None, self.dtype, ()) == "packed"
-            product = _engine.Product(self.kernel, self.bias) if packs else self._multiply
-            self._product = product
-        return product
+        kernel, bias, packed = self.kernel, self.bias, self._packed
+        if packed is None or packed[0] is not kernel or packed[1] is not bias:
+            weights = [kernel] if bias is None else [kernel, bias]
+            fits = all(isinstance(w, np.ndarray) and w.dtype == np.float32 for w in weights)
+            fits = fits and (bias is None or bias.shape == kernel.shape[1:])
+            packs = fits and _engine.backend_for(None, self.dtype, ()) == "packed"
+            product = _engine.Product(kernel, bias) if packs else self._multiply
+            self._packed = packed = kernel, bias, product
+        return packed[2]
 
     def _multiply(self, x: Array) -> Array:
         y: Array = x @ self.kernel
@@ -99,7 +102,8 @@ class Dense(Layer):
 
     def call(self, inputs: Any) -> Any:
         # One product over all rows: a product per row of axes before the last is slow in NumPy.
-        flat = self._ready_product()(inputs.reshape(-1, inputs.shape[-1]))
+        rows = np.asarray(inputs, self.dtype).reshape(-1, inputs.shape[-1])
+        flat = self._ready_product()(rows)
         return self.activation(flat).reshape(*inputs.shape[:-1], self.units)
 
     def _check(self, inputs: Any) -> None:
@@ -111,5 +115,8 @@ class Dense(Layer):
     def _flops_per_step(self) -> int:
         return 2 * self.kernel.size
 
+    def _runner(self) -> str:
+        return f"packed {_engine.isa()}" if self.built and self._is_packed() else "NumPy"
+
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_product": None}
+        return {**self.__dict__, "_packed": None}

@@ -33,4 +33,5 @@ class Budget:
     def expect(self, size: int, what: str) -> None:
         """Raise ValueError if fewer than `size` bytes are left."""
         if size > self.left:
-            raise ValueError(f"{what} would take {size} bytes, and {self.left} are left for a file")
+            left = max(self.left, 0)
+            raise ValueError(f"{what} would take {size} bytes, and {left} are left for a file")
