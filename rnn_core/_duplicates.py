@@ -84,8 +84,8 @@ _RECURRENT = (*FOLDED, Bidirectional)
 _LEAST_FLOPS = 10_000
 # Rows of a sample that are alike before all rows are compared.
 _FEWEST_PAIRS = 2
-# Rows to hash or compare at once.
-_BLOCK = 4096
+# Rows to hash or compare at once, and their bytes.
+_BLOCK, _BLOCK_BYTES = 4096, 16 << 20
 
 
 @dataclass
@@ -226,15 +226,16 @@ def alike(arrays: list[Array]) -> tuple[Array, Array] | None:
     """
     rows = len(arrays[0])
     sample = np.unique(np.random.default_rng(0).integers(0, rows, 4 * math.isqrt(rows)))
-    pairs = len(sample) - len(np.unique(_hashes([array[sample] for array in arrays])))
+    pairs = len(sample) - len(np.unique(_hashes(arrays, sample)))
     if pairs < _FEWEST_PAIRS:
         return None
-    hashes = _hashes(arrays)
+    hashes = _hashes(arrays, np.arange(rows))
     order = np.argsort(hashes)
     again = np.zeros(rows, bool)
     again[1:] = hashes[order[1:]] == hashes[order[:-1]]
-    for start in range(0, rows, _BLOCK):
-        places = start + np.flatnonzero(again[start : start + _BLOCK])
+    block = _block_rows(arrays)
+    for start in range(0, rows, block):
+        places = start + np.flatnonzero(again[start : start + block])
         for array in arrays:
             one, other = (_bytes(array.take(order[p], axis=0)) for p in (places - 1, places))
             again[places] &= (one == other).all(axis=1)
@@ -252,15 +253,21 @@ def _bytes(rows: Array) -> Array:
     return rows.view(f"u{size}") if length else np.zeros((len(rows), 0), np.uint8)
 
 
-def _hashes(arrays: list[Array]) -> Array:
-    """Return a number for each row, which is hardly the same for rows that are not alike."""
-    rows = len(arrays[0])
-    hashes = np.zeros(rows, np.uint64)
+def _block_rows(arrays: list[Array]) -> int:
+    """Return how many rows are looked at together."""
+    size = sum(array[:1].nbytes for array in arrays)
+    return max(1, min(_BLOCK, _BLOCK_BYTES // max(1, size)))
+
+
+def _hashes(arrays: list[Array], places: Array) -> Array:
+    """Return a number for each of some rows, which is hardly the same unless they are alike."""
+    hashes = np.zeros(len(places), np.uint64)
+    block = _block_rows(arrays)
     rng = np.random.default_rng(1)
     for array in arrays:
         count = _bytes(array[:1]).shape[1]
         factors = rng.integers(0, 1 << 63, count, np.uint64) * np.uint64(2) + np.uint64(1)
-        for start in range(0, rows, _BLOCK):
-            block = slice(start, start + _BLOCK)
-            hashes[block] += _bytes(array[block]).astype(np.uint64) @ factors
+        for start in range(0, len(places), block):
+            some = array.take(places[start : start + block], axis=0)
+            hashes[start : start + block] += _bytes(some).astype(np.uint64, copy=False) @ factors
     return hashes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,11 @@ class Ragged:
         steps = np.arange(self.lengths.max(initial=0))
         found: Array = steps < self.lengths[:, None]
         return found
+
+    def trimmed(self) -> Ragged:
+        """Return rows that follow one another without the values before and after them."""
+        first, last = self.starts[0], self.starts[-1] + self.lengths[-1]
+        return Ragged(self.values[first:last], self.starts - first, self.lengths)
 
     def padded(self) -> Array:
         """Return an array ``(rows, timesteps, ...)`` with zeros after a row's end."""
@@ -156,6 +161,39 @@ def arrow_axes(value: Any) -> int:
     return axes
 
 
+class Chunks:
+    """The rows of an Arrow column, of which one chunk's after another's are taken.
+
+    Args:
+        parts: the rows of each chunk, in order.
+    """
+
+    def __init__(self, parts: Sequence[Ragged]) -> None:
+        self._parts = parts
+        self._ends = np.cumsum([len(part) for part in parts])
+        self.lengths = np.concatenate([part.lengths for part in parts])
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def take(self, rows: slice) -> Ragged:
+        """Return rows that follow one another; those of several chunks are copied."""
+        first, last, _ = rows.indices(len(self))
+        found = []
+        for part, end in zip(self._parts, self._ends, strict=True):
+            begin = end - len(part)
+            some = slice(max(first - begin, 0), max(min(last, end) - begin, 0))
+            if some.start < some.stop:
+                found.append(part.take(some).trimmed())
+        return joined(found) if found else self._parts[0].take(slice(0))
+
+
+def chunks_of(column: Any, rest: tuple[Any, ...] | None) -> Ragged | Chunks:
+    """Return the rows of an Arrow column without copying its numbers; see `from_arrow`."""
+    several = len(_chunks(column)) > 1
+    return Chunks(_parts(column, rest, 0)) if several else from_arrow(column, rest, 0)
+
+
 def from_arrow(column: Any, rest: tuple[Any, ...] | None, first: int) -> Ragged:
     """Return the rows of an Arrow list array, or a chunked one; the numbers of one are not copied.
 
@@ -169,16 +207,22 @@ def from_arrow(column: Any, rest: tuple[Any, ...] | None, first: int) -> Ragged:
             or of other axes than the rest say.
         TypeError: lists of something else than numbers.
     """
-    parts = []
-    for chunk in _chunks(column):
-        parts.append(_from_list_array(chunk, rest, first))
-        first += len(chunk)
+    parts = _parts(column, rest, first)
     # An empty column may have no chunk at all.
     return joined(parts) if parts else Ragged.of(np.zeros(0, np.bool_), np.zeros(0, np.intp))
 
 
-def _chunks(column: Any) -> Iterable[Any]:
-    return column.chunks if hasattr(column, "chunks") else [column]
+def _parts(column: Any, rest: tuple[Any, ...] | None, first: int) -> list[Ragged]:
+    parts = []
+    for chunk in _chunks(column):
+        parts.append(_from_list_array(chunk, rest, first))
+        first += len(chunk)
+    return parts
+
+
+def _chunks(column: Any) -> Sequence[Any]:
+    chunks: Sequence[Any] = column.chunks if hasattr(column, "chunks") else [column]
+    return chunks
 
 
 def _from_list_array(array: Any, rest: tuple[Any, ...] | None, first: int) -> Ragged:
@@ -201,6 +245,8 @@ def _from_list_array(array: Any, rest: tuple[Any, ...] | None, first: int) -> Ra
         sizes = np.diff(edges)
         size = int(sizes[0]) if len(sizes) else 0
         if (sizes != size).any():
+            want = rest[len(axes)] if rest and len(axes) < len(rest) else None
+            size = size if want is None else want
             refuse((sizes != size).reshape(steps, -1).any(axis=1), f"steps are not all of {size}")
         axes.append(size)
     if inner.null_count:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rnn_core import _ragged
-from rnn_core._ragged import Ragged
+from rnn_core._ragged import Chunks, Ragged
 from rnn_core._typing import Array
 
 # The rows of a window, and the bytes that its sequences may have.
@@ -88,8 +88,8 @@ class _Column:
         self._given = given
         self._rest = shape and shape[2:]
         if _ragged.is_arrow(given) and _ragged.arrow_axes(given) > 1:
-            self._given = _ragged.from_arrow(given, self._rest, 0)
-        if isinstance(self._given, Ragged):
+            self._given = _ragged.chunks_of(given, self._rest)
+        if isinstance(self._given, (Ragged, Chunks)):
             self.lengths = self._given.lengths
         elif holds_sequences(given, shape):
             self.lengths = _ragged.lengths_of(given)
@@ -106,7 +106,7 @@ class _Column:
         return first + max(1, int(np.searchsorted(steps, WINDOW_BYTES // width, side="right")))
 
     def read(self, first: int, last: int) -> Rows:
-        if self.lengths is None or isinstance(self._given, Ragged):
+        if self.lengths is None or isinstance(self._given, (Ragged, Chunks)):
             rows = slice(first, last)
             found: Rows
             found = self._given[rows] if self.lengths is None else self._given.take(rows)

@@ -1,10 +1,12 @@
 """Arrow's lists as rows of predict."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 import rnn_core as rc
-from rnn_core import _ragged
+from rnn_core import _predict, _ragged
 
 pa = pytest.importorskip("pyarrow")
 
@@ -120,3 +122,22 @@ def test_errors_name_the_row(name):
     streamed = "row 0 is of object" if name == "axes" else message
     with pytest.raises((ValueError, TypeError), match=streamed):
         make().predict(iter([column]))
+
+
+def test_chunks_are_not_copied(monkeypatch, rng):
+    """Four times the chunks, hardly more memory: each row has its length, and nothing else."""
+    monkeypatch.setattr(_predict, "WINDOW_ROWS", 1 << 10)
+    model = rc.Sequential([rc.Input((None, 50)), rc.SimpleRNN(1)])
+    peaks = []
+    for count in (4, 16):
+        rows = rng.standard_normal((1 << 9, 4, 50)).astype(np.float32)
+        inner = pa.FixedSizeListArray.from_arrays(rows.ravel(), 50)
+        chunk = pa.FixedSizeListArray.from_arrays(inner, 4).cast(pa.list_(inner.type))
+        column = pa.chunked_array([chunk] * count)
+        model.predict(column[:2])
+        tracemalloc.start()
+        found = model.predict(column)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        np.testing.assert_array_equal(found, np.tile(model.predict(rows), (count, 1)))
+    assert peaks[1] < 1.3 * peaks[0]

@@ -108,7 +108,10 @@ def test_kinds_of_rows(dtype, shape, rng):
 
 
 def test_rows_of_one_hash(monkeypatch, rng):
-    monkeypatch.setattr(_duplicates, "_hashes", lambda arrays: np.zeros(len(arrays[0]), np.uint64))
+    def zeros(arrays, places):
+        return np.zeros(len(places), np.uint64)
+
+    monkeypatch.setattr(_duplicates, "_hashes", zeros)
     rows = np.repeat(rng.standard_normal((2, 3)), [60, 40], axis=0)
     kinds, groups = _duplicates.alike([rows])
     np.testing.assert_array_equal(rows[kinds][groups], rows)
