@@ -37,7 +37,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from bench_layers import cores_for, machine, our_call, sample, shapes
+from bench_layers import cores_for, machine, our_calls, sample, shapes
 from peers import GATES, Problem
 
 import rnn_core
@@ -173,7 +173,7 @@ def middle(samples):
 
 def measure_shape(shape, hierarchy, measured, rounds):
     """Return the row of a shape, and add to the rates what is measured beside it."""
-    call = our_call(Problem(shape))
+    call = our_calls(Problem(shape), 1)["layer"]
     level = smallest_level(shape, hierarchy)
     limited_by = {FMA, level.name} if shape.batch < SMALL_BATCH else {FMA}
 

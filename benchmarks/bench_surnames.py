@@ -107,4 +107,5 @@ def main():
         options.chart.write_text(chart(rows))
 
 
-main()
+if __name__ == "__main__":
+    main()
