@@ -97,7 +97,9 @@ size_t rnn_core_run_bytes(const rnn_core_layer *layer, const rnn_core_sequences 
 /* All steps of a batch, on the calling thread; `memory` is aligned, of rnn_core_run_bytes. */
 void rnn_core_run(const rnn_core_layer *layer, const rnn_core_sequences *sequences, void *memory);
 
-/* The instruction set in use, such as "x86_64_v3": the best that the CPU has. */
+/* The instruction set that layers are made for: the best that the CPU has, or what the
+ * environment's RNN_CORE_ISA says, such as "x86_64_v3"; NULL, and no layer, if the CPU has not
+ * that. */
 const char *rnn_core_isa(void);
 
 #ifdef __cplusplus

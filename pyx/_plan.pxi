@@ -178,6 +178,8 @@ cdef class Plan:
         b.zero_output_for_mask = zero_output_for_mask
         self._bind_states(b, states)
         self._bind_out(b, out)
+        if mask is not None:
+            mask = mask.copy()  # others may write to theirs while the loop runs without the GIL
         self._bind_mask(b, mask)
         if initial is not None:
             self._copy_states(states, initial)

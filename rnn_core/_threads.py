@@ -7,9 +7,9 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rnn_core import _engine
@@ -23,17 +23,45 @@ _PREFIXES = ("scipy_openblas", "openblas")
 _SUFFIXES = ("", "64_")
 
 
-def available_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """Return the cores this process may use, by its affinity and its cgroup's quota."""
+def available_cores(
+    cgroups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")
+) -> int:
+    """Return the cores this process may use, by its affinity and its cgroups' quotas.
+
+    Args:
+        cgroups: where they are mounted, of version 1 or 2.
+        own: the file that says in which ones this process is.
+    """
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
     else:
         cores = os.cpu_count() or 1
-    try:
-        quota, period = (cgroup / "cpu.max").read_text().split()
-        return max(1, min(cores, round(int(quota) / int(period))))
-    except (OSError, ValueError):
-        return cores
+    return max(1, min([cores, *map(round, _quotas(cgroups, own))]))
+
+
+def _quotas(cgroups: Path, own: Path) -> Iterator[float]:
+    """Yield how many cores this process's cgroups and those above them allow."""
+    # A container may see its own as the root, under another path.
+    lines = ["0::/", "1:cpu:/"]
+    with suppress(OSError):
+        lines += own.read_text().splitlines()
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        root, inside = cgroups / "cpu" if controllers else cgroups, PurePosixPath(path)
+        for place in (inside, *inside.parents):
+            yield from _quota(root / place.relative_to("/"))
+
+
+def _quota(directory: Path) -> Iterator[float]:
+    with suppress(OSError, ValueError):
+        quota, period = (directory / "cpu.max").read_text().split()
+        yield int(quota) / int(period)
+    with suppress(OSError, ValueError):
+        quota = (directory / "cpu.cfs_quota_us").read_text()
+        if int(quota) > 0:
+            yield int(quota) / int((directory / "cpu.cfs_period_us").read_text())
 
 
 def get_num_threads() -> int:

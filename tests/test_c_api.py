@@ -28,9 +28,10 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def execute(*command, **options):
-    """Return what a command prints; fail with what it says."""
-    run = subprocess.run(command, capture_output=True, text=True, timeout=60, **options)
+def execute(*command, **variables):
+    """Return what a command prints in an environment with these too; fail with what it says."""
+    environment = {**os.environ, **variables}
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
     assert run.returncode == 0, run.stderr + run.stdout
     return run.stdout
 
@@ -97,6 +98,35 @@ def test_the_example(plain_library, tmp_path):
     numbers = [float(text) for text in re.findall(r"-?\d+\.\d{6}", printed)]
     x = (np.arange(48000) % 100 / 100).astype(np.float32).reshape(1, -1, 1)
     np.testing.assert_allclose(numbers, example_layer()(x)[0], atol=2e-6)
+
+
+def test_the_environment_chooses_the_instruction_set(plain_library, tmp_path):
+    program = link(ROOT / "tests/check_c_api.c", plain_library, tmp_path / "check")
+    for isa in _engine.available_isas():
+        assert execute(program, RNN_CORE_ISA=isa) == f"checked {isa}\n"
+    source = tmp_path / "use.c"
+    source.write_text(
+        "#include <rnn_core.h>\n"
+        "int main(void) {\n"
+        "    const float w[4] = {0};\n"
+        "    rnn_core_config c = {RNN_CORE_SIMPLE_RNN, 1, 1, w, w, w, NULL, NULL, NULL};\n"
+        "    return !!rnn_core_isa() + (rnn_core_layer_create(&c) != NULL);\n"
+        "}\n"
+    )
+    program = link(source, plain_library, tmp_path / "use")
+    run = subprocess.run(program, env={"RNN_CORE_ISA": "z80"}, check=False)
+    assert run.returncode == 0
+
+
+def test_a_shared_object_takes_the_library(plain_library, tmp_path):
+    source, plugin = tmp_path / "plugin.c", tmp_path / "plugin.so"
+    source.write_text(
+        "#include <rnn_core.h>\n"
+        "void run(const rnn_core_layer *layer, const rnn_core_sequences *s, void *memory) {\n"
+        "    rnn_core_run(layer, s, memory);\n"
+        "}\n"
+    )
+    link(source, plain_library, plugin, "-shared", "-fPIC")
 
 
 def test_a_cpp_compiler_takes_the_header(plain_library, tmp_path):

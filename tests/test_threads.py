@@ -35,9 +35,26 @@ def test_the_environment_and_set_num_threads(monkeypatch):
 @pytest.mark.parametrize(
     ("text", "cores"), [("100000 100000", 1), ("max 100000", None), ("50000 100000", 1), ("", None)]
 )
-def test_available_cores_heeds_the_cgroup(tmp_path, text, cores):
-    (tmp_path / "cpu.max").write_text(text)
-    assert _threads.available_cores(tmp_path) == (cores or _threads.available_cores(tmp_path / "-"))
+@pytest.mark.parametrize("place", ["", "a", "a/b"])
+def test_available_cores_heeds_the_cgroup(tmp_path, text, cores, place):
+    cgroups, own = tmp_path / "cgroups", tmp_path / "own"
+    own.write_text("3:memory:/c\n0::/a/b\n")
+    (cgroups / place).mkdir(parents=True)
+    (cgroups / place / "cpu.max").write_text(text)
+    everything = _threads.available_cores(tmp_path / "-", tmp_path / "-")
+    assert _threads.available_cores(cgroups, own) == (cores or everything)
+
+
+@pytest.mark.parametrize(("quota", "cores"), [("100000", 1), ("50000", 1), ("-1", None)])
+@pytest.mark.parametrize("place", ["", "a"])
+def test_available_cores_heeds_a_cgroup_of_version_1(tmp_path, quota, cores, place):
+    cgroups, own = tmp_path / "cgroups", tmp_path / "own"
+    own.write_text("3:memory:/c\n4:cpu,cpuacct:/a/b\n")
+    (cgroups / "cpu" / place).mkdir(parents=True)
+    (cgroups / "cpu" / place / "cpu.cfs_quota_us").write_text(quota)
+    (cgroups / "cpu" / place / "cpu.cfs_period_us").write_text("100000\n")
+    everything = _threads.available_cores(tmp_path / "-", tmp_path / "-")
+    assert _threads.available_cores(cgroups, own) == (cores or everything)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")

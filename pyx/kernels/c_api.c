@@ -4,13 +4,14 @@
 #include "../../include/rnn_core.h"
 
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "sequence.h"
 
 struct rnn_core_stream {
     const rnn_packed *layer;
-    int steps;
+    unsigned steps;
     float *h, *next_h, *c, *scratch;
 };
 
@@ -40,6 +41,12 @@ static rnn_weights weights_of(const rnn_core_config *config) {
     };
 }
 
+/* NULL if the CPU has not what the environment asks for. */
+static const rnn_kernels *kernels(void) {
+    const char *isa = getenv("RNN_CORE_ISA");
+    return isa && *isa ? rnn_kernels_find(isa) : rnn_kernels_best();
+}
+
 static int by_value(const char *activation) {
     return strcmp(activation, "softmax") != 0 &&
            rnn_activation_find(rnn_kernels_best(), activation) != NULL;
@@ -47,19 +54,19 @@ static int by_value(const char *activation) {
 
 size_t rnn_core_layer_bytes(const rnn_core_config *config) {
     if ((unsigned)config->cell >= sizeof cells / sizeof *cells || !config->units ||
-        config->units > PTRDIFF_MAX || config->features > PTRDIFF_MAX)
+        config->units > PTRDIFF_MAX || config->features > PTRDIFF_MAX || !kernels())
         return 0;
     const rnn_weights weights = weights_of(config);
     if (!by_value(weights.activation) || !by_value(weights.recurrent_activation))
         return 0;
-    return rnn_packed_bytes(rnn_kernels_best(), &weights);
+    return rnn_packed_bytes(kernels(), &weights);
 }
 
 rnn_core_layer *rnn_core_layer_init(const rnn_core_config *config, void *memory) {
     if (!rnn_core_layer_bytes(config))
         return NULL;
     const rnn_weights weights = weights_of(config);
-    return (rnn_core_layer *)rnn_pack(rnn_kernels_best(), &weights, memory);
+    return (rnn_core_layer *)rnn_pack(kernels(), &weights, memory);
 }
 
 rnn_core_layer *rnn_core_layer_create(const rnn_core_config *config) {
@@ -170,4 +177,4 @@ void rnn_core_run(const rnn_core_layer *layer, const rnn_core_sequences *sequenc
     rnn_run_in(packed_of(layer), &batch, memory);
 }
 
-const char *rnn_core_isa(void) { return rnn_kernels_best()->isa; }
+const char *rnn_core_isa(void) { return kernels() ? kernels()->isa : NULL; }

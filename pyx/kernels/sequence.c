@@ -314,9 +314,12 @@ static void divide(work *w, int threads) {
     }
     if (!rnn_worth_sharing(threads, w->microseconds))
         threads = 1;
-    const int few = w->count == 1 && rows < rows_each * threads;
-    w->team =
-        few && rnn_weight_count(w->layers[0], w->layers[0]->units) >= shared_weights ? threads : 1;
+    threads = threads < RNN_MAX_THREADS ? threads : RNN_MAX_THREADS;
+    const rnn_packed *layer = w->layers[0];
+    const ptrdiff_t panels = layer->part[layer->parts - 1].cut.count;
+    const int team = threads < panels ? threads : (int)panels;
+    const int few = w->count == 1 && rows < rows_each * team;
+    w->team = few && rnn_weight_count(layer, layer->units) >= shared_weights ? team : 1;
     w->threads = w->team > 1 ? 1 : threads;
     const int parts = (w->threads + w->count - 1) / w->count;
     const ptrdiff_t fitting = (rows + RNN_BLOCK_ROWS - 1) / RNN_BLOCK_ROWS;

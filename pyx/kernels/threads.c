@@ -15,7 +15,6 @@
 #include "threads.h"
 
 enum {
-    MAX_WORKERS = 255,
     SPINS = 4000,       /* tens of microseconds */
     LONG_SPINS = 80000, /* of who came too late: what it missed will soon be asked of it again */
     MISSES = 2,
@@ -23,12 +22,15 @@ enum {
     CROWDED_MICROSECONDS = 5000,
 };
 
+enum { LINE = 64 };
+
 struct rnn_team {
-    int size;
-    atomic_int arrived;
-    atomic_uint round;
+    unsigned size;
     atomic_uint last_round;
+    _Alignas(LINE) atomic_uint arrived; /* in all rounds together; a line that nobody else writes */
 };
+
+#define NO_ROUND (~0u)
 
 typedef enum { UNDECIDED, GO, GIVE_UP } decision;
 
@@ -113,20 +115,20 @@ static int announce(void) {
     return 1;
 }
 
-int rnn_team_size(const rnn_team *team) { return team ? team->size : 1; }
+int rnn_team_size(const rnn_team *team) { return team ? (int)team->size : 1; }
 
 int rnn_team_wait(rnn_team *team, int rank) {
     if (!team)
         return 1;
-    const unsigned round = atomic_load_explicit(&team->round, memory_order_relaxed);
+    const unsigned round = atomic_load_explicit(&team->arrived, memory_order_relaxed) / team->size;
+    const unsigned all = (round + 1) * team->size;
     if (rank == 0 && pool.lost > pool.most_lost)
         atomic_store(&team->last_round, round);
-    if (atomic_fetch_add(&team->arrived, 1) == team->size - 1) {
-        atomic_store(&team->arrived, 0);
-        atomic_store(&team->round, round + 1);
+    unsigned arrived = atomic_fetch_add(&team->arrived, 1) + 1;
+    if (arrived == all)
         announce();
-    } else {
-        const double lost = wait_while(&team->round, round);
+    for (double lost; arrived < all; arrived = atomic_load(&team->arrived)) {
+        lost = wait_while(&team->arrived, arrived);
         if (rank == 0)
             pool.lost += lost;
     }
@@ -213,7 +215,7 @@ int rnn_worth_sharing(int threads, double microseconds) {
 static void hire(int workers) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, watch_forks);
-    workers = workers < MAX_WORKERS ? workers : MAX_WORKERS;
+    workers = workers < RNN_MAX_THREADS ? workers : RNN_MAX_THREADS - 1;
 #ifndef _WIN32
     /* Signals are for the program's own threads. */
     sigset_t all, before;
@@ -234,9 +236,9 @@ static void hire(int workers) {
 static void open_job(int places, decision decided, rnn_team_work *work, void *argument) {
     pool.work = work;
     pool.argument = argument;
-    pool.team.size = places + 1;
+    pool.team.size = (unsigned)places + 1;
     atomic_store(&pool.team.arrived, 0);
-    atomic_store(&pool.team.last_round, atomic_load(&pool.team.round) - 1);
+    atomic_store(&pool.team.last_round, NO_ROUND);
     atomic_store(&pool.decided, decided);
     atomic_store(&pool.finished, 0);
     mark_core();

@@ -4,6 +4,8 @@
 #ifndef RNN_THREADS_H
 #define RNN_THREADS_H
 
+enum { RNN_MAX_THREADS = 256 };
+
 /* Threads that run one function, each with a rank from 0; NULL stands for the caller alone. */
 typedef struct rnn_team rnn_team;
 
