@@ -14,9 +14,8 @@ from rnn_core._model import Model
 from rnn_core._nest import TensorShape
 from rnn_core._sequential import Sequential
 from rnn_core._threads import get_num_threads, set_num_threads
+from rnn_core._version import __version__ as __version__
 from rnn_core.layers import *  # noqa: F403
-
-__version__ = "0.1.0"
 
 
 def load(path: Any, custom_objects: dict[str, Any] | None = None, weights: Any = None) -> Any:

@@ -17,7 +17,7 @@ from rnn_core import _tables
 from rnn_core._files import replacing
 from rnn_core._model import Model
 from rnn_core._scoring.encoding import encode
-from rnn_core._scoring.models import checked, chosen
+from rnn_core._scoring.models import checked, chosen, chosen_of_sequences, inputs_of
 from rnn_core._typing import Array
 
 _ENGINES = ("ray", "spark")
@@ -202,7 +202,16 @@ def _score_at_once(options: argparse.Namespace, progress: bool) -> None:
         rnn_core.set_num_threads(options.threads)
     model = checked(rnn_core.load(options.model), options.model)
     x, kept = _read(model, options)
-    scores = chosen(model.predict(x, options.batch_size, progress), options.which)
+    outputs = model.predict(x, options.batch_size, progress)
+    if isinstance(x, list):
+        scores = chosen_of_sequences(model, outputs, options.which)
+    else:
+        scores = chosen(outputs, options.which)
+    if isinstance(scores, list):
+        raise ValueError(
+            f"{options.output} cannot hold outputs of different lengths: "
+            f"expected {' or '.join(_ARROW_INPUTS)}, and --list"
+        )
     with replacing(options.output) as path:
         if suffix == ".npy":
             np.save(path, scores)
@@ -231,7 +240,11 @@ def _read(model: Model, options: argparse.Namespace) -> tuple[Any, _tables.Colum
     if options.encoder:
         columns = table.filled(names or list(table.columns)[:1])
         return encode(options.encoder, list(columns.values())), kept
-    return _steps(model, _tables.numbers(table, names), options.input), kept
+    values = _tables.numbers(table, names)
+    ids = inputs_of(model)[0].ids
+    if ids is not None:
+        _tables.refuse_ids(table, names, values, ids)
+    return _steps(model, values, options.input), kept
 
 
 def _steps(model: Model, values: Array, path: Path) -> Array:

@@ -326,6 +326,18 @@ def test_a_full_disk_is_told_and_what_is_finished_stays(table, scorer, tmp_path,
         with pytest.raises(ValueError, match="No space left on device"):
             score_parts(scorer, table, out, "ray", part_rows=PART)
     assert len(contents(out)) == 4
+
+    def quite_full(target, path, content):
+        write(target, path, b"")
+        raise OSError(28, "No space left on device")
+
+    # No room for the reason either: it is the engine's error.
+    (out / "_failed.txt").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(cluster, "_prepare", lambda *given: None)
+        patch.setattr(cluster, "_write", quite_full)
+        with pytest.raises(RuntimeError, match="No space left on device"):
+            score_parts(scorer, table, out, "ray", part_rows=PART, resume=True)
     score_parts(scorer, table, out, "ray", part_rows=PART, resume=True)
     assert pq.read_table(out).equals(expected(scorer, table))
 

@@ -18,7 +18,7 @@ PACKAGE = ROOT / "rnn_core"
 
 # Imports go downward only: a module sees those of the rows above its own.
 FLOORS = [
-    ["_typing", "_engine", "_blas"],
+    ["_typing", "_version", "_engine", "_blas"],
     [
         "_files",
         "_names",

@@ -239,7 +239,7 @@ class OnnxModel:
         is_list = holds_sequences(x, shape)
         if not is_list and not (_ragged.is_arrow(x) and _ragged.arrow_axes(x) > 1):
             return None
-        if _speaks_of_batch(axes[1]) or shape[0] is not None:
+        if speaks_of_batch(axes[1]) or shape[0] is not None:
             raise ValueError(f"input {name!r} has the axes {axes}, expected rows of timesteps")
         rest = shape[2:]
         return _ragged.from_rows(x, rest, 0) if is_list else _ragged.from_arrow(x, rest, 0)
@@ -262,7 +262,7 @@ class OnnxModel:
             return False
         names = {value.shape[0] for value in values if value.shape}
         name = next(iter(names))
-        return asked or (len(names) == 1 and _speaks_of_batch(name))
+        return asked or (len(names) == 1 and speaks_of_batch(name))
 
     # Parts
 
@@ -356,7 +356,8 @@ def _example() -> OnnxModel:
     )
 
 
-def _speaks_of_batch(axis: Any) -> bool:
+def speaks_of_batch(axis: Any) -> bool:
+    """Return whether an axis is by its name that of the rows."""
     return isinstance(axis, str) and ("batch" in axis.lower() or axis == "N")
 
 

@@ -19,7 +19,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,6 +80,7 @@ class Job:
             return
         _threads.set_num_threads(self.threads)
         part = self.parts[index]
+        aside = None
         try:
             aside = self._begin(index)
             with _threads.one_blas_thread():
@@ -87,6 +88,9 @@ class Job:
             self._write(index, aside, table, faults)
         except Exception as error:
             text = f"{part.path}, {error}" if isinstance(error, BadRow) else _text(error)
+            if aside is not None:
+                with suppress(OSError):  # room for a line, if the disk is full
+                    self.target.delete_file(aside)
             _write(self.target, f"{self.output}/{_FAILED}", text.encode())
 
     def _begin(self, index: int) -> str:
@@ -171,8 +175,9 @@ def _prepare(job: Job, description: dict[str, Any], resume: bool, overwrite: boo
     for each in found:
         if each.is_file and not each.base_name.startswith(kept):
             target.delete_file(each.path)
-    if overwrite or not found:
-        _write(target, f"{output}/{_JOB}", json.dumps(description, indent=1).encode())
+    content = json.dumps(description, indent=1).encode()
+    if overwrite or not found or _content(target, f"{output}/{_JOB}") != content:
+        _write(target, f"{output}/{_JOB}", content)
 
 
 def _compare(now: dict[str, Any], written: bytes, output: str) -> None:
@@ -318,18 +323,21 @@ def score_parts(
 
 
 def _run(run: Any, job: Job, left: list[int], workers: int | None, engine: str) -> None:
-    failed = f"{job.output}/{_FAILED}"
+    def said() -> str:
+        failed = f"{job.output}/{_FAILED}"
+        return _content(job.target, failed).decode() if job.exists(failed) else ""
+
     try:
         run(job, left, workers)
     except (ValueError, ImportError):
         raise
     except Exception as error:
-        if not job.exists(failed):
+        if not said():
             lines = [line for line in str(error).splitlines() if _says_something(line)]
             why = lines[-1] if lines else type(error).__name__
             raise RuntimeError(f"{engine} failed: {why}") from error
-    if job.exists(failed):
-        raise ValueError(_content(job.target, failed).decode())
+    if why := said():
+        raise ValueError(why)
 
 
 def _says_something(line: str) -> bool:

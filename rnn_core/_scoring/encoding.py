@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,6 +43,13 @@ def name_of(encoder: Any) -> str:
     if isinstance(encoder, str):
         return encoder
     return f"{encoder.__module__}:{getattr(encoder, '__qualname__', type(encoder).__name__)}"
+
+
+def source_of(encoder: Any) -> bytes:
+    """Return the text of the module that an encoder is in, nothing if it is not in a file."""
+    module = inspect.getmodule(function_of(encoder))
+    file = getattr(module, "__file__", None)
+    return Path(file).read_bytes() if file and Path(file).is_file() else b""
 
 
 def encode(encoder: Any, columns: Sequence[list[str]]) -> Any:

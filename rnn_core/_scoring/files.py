@@ -45,27 +45,46 @@ class Source(Protocol):
 
 
 @contextmanager
-def _reading(path: Path, what: str = "") -> Iterator[None]:
-    """Raise ValueError that names the file for whatever is wrong in it."""
+def _reading(path: Path, where: Callable[[], str] = str) -> Iterator[None]:
+    """Raise ValueError that names the file, and where in it, for whatever is wrong in it."""
     pa = pyarrow()
     try:
         yield
     except FileNotFoundError:
         raise
     except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as e:
-        raise ValueError(f"cannot read {path}{what}: {' '.join(str(e).split())}") from e
+        raise ValueError(f"cannot read {path}{where()}: {' '.join(str(e).split())}") from e
 
 
-def _guarded(path: Path, start: int, batches: Iterator[Any]) -> Iterator[Any]:
-    """Yield batches without dictionaries; say after which row a broken one is."""
-    row = start
+_Read = Callable[[int, Sequence[str]], Iterator[Any]]
+
+
+def _guarded(path: Path, start: int, columns: Sequence[str], read: _Read) -> Iterator[Any]:
+    """Yield batches without dictionaries; say after which row and in which column one is broken."""
+    row, batches = start, read(start, columns)
+
+    def where() -> str:
+        return f" after row {row:,}{_broken(read, row, columns)}"
+
     while True:
-        with _reading(path, f" after row {row:,}"):
+        with _reading(path, where):
             batch = next(batches, None)
         if batch is None:
             return
         row += batch.num_rows
         yield _plain_batch(batch)
+
+
+def _broken(read: _Read, row: int, columns: Sequence[str]) -> str:
+    """Say which columns cannot be read from a row on, unless that is so of all of several."""
+    found = []
+    for name in columns:
+        try:
+            next(read(row, [name]), None)
+        except (pyarrow().ArrowException, OSError):
+            found.append(name)
+    whole = len(found) == len(columns) > 1
+    return f", column {', '.join(map(repr, found))}" if found and not whole else ""
 
 
 def _plain_schema(schema: Any) -> Any:
@@ -102,7 +121,7 @@ class _Parquet:
         return parquet.ParquetFile(self.path, buffer_size=_BLOCK_BYTES)
 
     def batches(self, start: int, columns: Sequence[str]) -> Iterator[Any]:
-        return _guarded(self.path, start, self._batches(start, columns))
+        return _guarded(self.path, start, columns, self._batches)
 
     def _batches(self, start: int, columns: Sequence[str]) -> Iterator[Any]:
         file = self._open()
@@ -133,12 +152,15 @@ class _Ipc:
         return pa.ipc.open_file(pa.OSFile(str(self.path)), options=options)
 
     def batches(self, start: int, columns: Sequence[str]) -> Iterator[Any]:
-        return _guarded(self.path, start, self._batches(start, columns))
+        return _guarded(self.path, start, columns, self._batches)
 
     def _batches(self, start: int, columns: Sequence[str]) -> Iterator[Any]:
         with self._open([self.schema.get_field_index(name) for name in columns]) as file:
             each = (file.get_batch(i).select(columns) for i in range(file.num_record_batches))
-            yield from _without(each, start)
+            for batch in _without(each, start):
+                # Arrow takes offsets from the file as they are, and aborts where they lead astray.
+                batch.validate(full=True)
+                yield batch
 
 
 class _Csv:
@@ -152,7 +174,7 @@ class _Csv:
         self.schema = pa.schema([(name, pa.string()) for name in names])
 
     def batches(self, start: int, columns: Sequence[str]) -> Iterator[Any]:
-        return _guarded(self.path, start, self._batches(start, columns))
+        return _guarded(self.path, start, columns, self._batches)
 
     def _batches(self, start: int, columns: Sequence[str]) -> Iterator[Any]:
         from pyarrow import csv as arrow_csv
@@ -326,7 +348,8 @@ def _join_npy(parts: Sequence[Path], schema: Any, file: Any) -> None:
 def _joined_tables(
     read: Callable[[Path], Any], write: Callable[[Iterator[Any], Any, Any], None]
 ) -> Callable[[Sequence[Path], Any, Any], None]:
-    return lambda parts, schema, file: write(map(read, parts), schema, file)
+    # A file may hold a type as another: Parquet's times are of milliseconds at least.
+    return lambda parts, schema, file: write((read(p).cast(schema) for p in parts), schema, file)
 
 
 def _any_columns(kind: Any) -> bool:

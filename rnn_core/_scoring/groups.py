@@ -30,7 +30,8 @@ class Groups:
         skip: whether a cell that is no number becomes a null of the list, or is an error.
 
     Raises:
-        ValueError: a column that is missing; an id or a time that is null.
+        ValueError: a column that is missing, or both kept and to become lists; an id or a time that
+            is null.
     """
 
     def __init__(
@@ -48,6 +49,9 @@ class Groups:
 
         wanted = [by, *keep, *columns, *([order] if order else [])]
         check_columns(source.schema, wanted)
+        both = [name for name in dict.fromkeys([by, *keep]) if name in columns]
+        if both:
+            raise ValueError(f"column {both[0]!r} is both kept, once for an id, and an input")
         names = list(dict.fromkeys(wanted))
         batches = list(source.batches(0, names))
         fields = [source.schema.field(name) for name in names]
@@ -111,13 +115,14 @@ def _numbers(path: Path, name: str, column: Any, skip: bool) -> Any:
     pa = pyarrow()
     from pyarrow import compute
 
+    absent = column.is_null().to_numpy(zero_copy_only=False).copy()
+    column = column.fill_null("0")
     try:
-        return pa.array(parse(name, column))
+        return pa.array(parse(name, column), mask=absent)
     except BadRows as bad:
         if not skip:
             row = int(bad.rows[0])
             message = f"{path}, row {row + 1:,}: column {name!r} {bad.why(row)}"
             raise ValueError(message) from None
-        absent = np.zeros(len(column), bool)
         absent[bad.rows] = True
     return pa.array(parse(name, compute.if_else(pa.array(absent), "0", column)), mask=absent)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from rnn_core._scoring import sizes
 from rnn_core._scoring.arrow import pyarrow
 from rnn_core._scoring.scorer import Scorer
 
 _READ_ROWS = 1 << 14
+# Bytes of a value of Parquet's physical types that have a size.
+_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 8}
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,8 @@ def read(source: Any, part: Part, columns: Sequence[str]) -> Any:
                 groups.append(group)
         held = []
         # A row group may be larger than memory.
-        for batch in file.iter_batches(_READ_ROWS, groups, list(columns), use_threads=False):
+        count = max(1, min(_READ_ROWS, part.rows))
+        for batch in file.iter_batches(count, groups, list(columns), use_threads=False):
             begin, at = at, at + batch.num_rows
             first, last = max(begin, part.first), min(at, part.first + part.rows)
             if first < last:
@@ -75,15 +80,43 @@ def _files(location: Any) -> tuple[Any, list[Any]]:
     return source, sorted(files, key=lambda each: each.path)
 
 
-def _opened(source: Any, path: str) -> tuple[Any, int]:
-    """Return a Parquet file's schema and number of rows."""
+def _opened(source: Any, path: str) -> tuple[Any, Any]:
+    """Return a Parquet file's schema and metadata."""
     from pyarrow import parquet
 
     try:
         with parquet.ParquetFile(source.open_input_file(path)) as file:
-            return file.schema_arrow, file.metadata.num_rows
+            return file.schema_arrow, file.metadata
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} is no Parquet file: {error}") from error
+
+
+def _row_bytes(group: Any, columns: Sequence[str]) -> float:
+    """Return how many bytes a row of a row group takes in memory, about."""
+    size = 0.0
+    for index in range(group.num_columns):
+        column = group.column(index)
+        if column.path_in_schema.split(".")[0] in columns:
+            width = _WIDTHS.get(column.physical_type, 0)
+            size += max(width * column.num_values, column.total_uncompressed_size)
+    rows: int = group.num_rows
+    return size / max(rows, 1)
+
+
+def _cut(metadata: Any, columns: Sequence[str], part_rows: int) -> Iterator[tuple[int, int]]:
+    """Yield the first row of each part and their number: fewer in groups whose rows are long."""
+    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+    ends = np.cumsum([group.num_rows for group in groups])
+    most = [sizes.fitting(part_rows, _row_bytes(group, columns)) for group in groups]
+    first = 0
+    while first < metadata.num_rows:
+        at = int(np.searchsorted(ends, first, side="right"))
+        last = min(first + most[at], metadata.num_rows)
+        while ends[at] < last and most[at + 1] >= most[at]:
+            at += 1
+        last = min(last, int(ends[at]))
+        yield first, last - first
+        first = last
 
 
 def planned(
@@ -98,11 +131,11 @@ def planned(
     columns = list(dict.fromkeys([*scorer.keep, *inputs]))
     scorer.schema(first)
     if part_rows is None:
-        largest = max(zip(files, opened, strict=True), key=lambda each: each[1][1])[0]
+        largest = max(zip(files, opened, strict=True), key=lambda each: each[1][1].num_rows)[0]
         sample = read(source, Part(largest.path, 0, sizes.SAMPLE_ROWS), columns)
         part_rows = sizes.part_rows(scorer, sample)
     parts, known = [], []
-    for info, (schema, rows) in zip(files, opened, strict=True):
+    for info, (schema, metadata) in zip(files, opened, strict=True):
         for name in columns:
             have = schema.field(name).type if name in schema.names else "missing"
             if have != first.field(name).type:
@@ -110,9 +143,8 @@ def planned(
                     f"{info.path}: column {name!r} is {have}, expected "
                     f"{first.field(name).type} as in {files[0].path}"
                 )
-        known.append([info.path, info.size, info.mtime_ns, rows])
-        starts = range(0, rows, part_rows)
-        parts += [Part(info.path, start, min(part_rows, rows - start)) for start in starts]
+        known.append([info.path, info.size, info.mtime_ns, metadata.num_rows])
+        parts += [Part(info.path, *rows) for rows in _cut(metadata, columns, part_rows)]
     # Without a row there is still a table, of no rows.
     parts = parts or [Part(files[0].path, 0, 0)]
     return source, parts, columns, {"input": known, "part_rows": part_rows}

@@ -11,6 +11,7 @@ from typing import Any
 
 from rnn_core._layers.embedding import Embedding
 from rnn_core._nest import flatten
+from rnn_core._onnx.model import speaks_of_batch
 from rnn_core.importers import load
 
 
@@ -85,9 +86,13 @@ def inputs_of(model: Any) -> list[ModelInput]:
     """Return a model's inputs.
 
     Raises:
-        ValueError: their shapes are not known yet.
+        ValueError: their shapes are not known yet; the rows are not an input's first axis.
     """
     if not hasattr(model, "input_layers"):
+        for name, _, axes in model.inputs:
+            others = (axes or ())[1:]
+            if any(map(speaks_of_batch, others)) and not speaks_of_batch(axes[0]):
+                raise ValueError(f"input {name!r} has the axes {axes}, expected its rows first")
         return [ModelInput(name, _open(shape), None) for name, _, shape in model.inputs]
     layers = model.input_layers
     if not layers:
@@ -115,6 +120,15 @@ def _id_limit(model: Any, index: int) -> int | None:
         first = [node.layer for node in model._nodes if tensor in flatten(node.inputs)]
     limits = [layer.input_dim for layer in first if isinstance(layer, Embedding)]
     return min(limits, default=None)
+
+
+def chosen_of_sequences(model: Any, outputs: Any, which: int | None) -> Any:
+    """Return one of the outputs that `predict` gave for a list of rows, as `chosen` does.
+
+    Of outputs that differ in length there is a list with one for each row.
+    """
+    several = len(model._own_lengths() if hasattr(model, "_own_lengths") else model.outputs) > 1
+    return chosen(outputs if several else [outputs], which)
 
 
 def chosen(outputs: Any, which: int | None) -> Any:

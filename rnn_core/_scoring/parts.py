@@ -97,6 +97,14 @@ class Parts:
             found.append(self.path(len(found)))
         return found
 
+    def rows(self) -> list[int]:
+        """Return the numbers of rows of the parts that are there."""
+        return [note["rows"] for note in self._notes()]
+
+    def _notes(self) -> list[dict[str, Any]]:
+        count = len(self.finished())
+        return [json.loads(self._note(index).read_text()) for index in range(count)]
+
     def add(
         self,
         index: int,
@@ -126,7 +134,7 @@ class Parts:
         Returns the numbers of all rows and of those without scores.
         """
         parts = self.finished()
-        notes = [json.loads(self._note(index).read_text()) for index in range(len(parts))]
+        notes = self._notes()
         if head is not None:
             with self._placing(self.report) as file:
                 file.write(csv_line(head))

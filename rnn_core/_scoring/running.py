@@ -10,7 +10,7 @@ import numpy as np
 
 from rnn_core._model import Model
 from rnn_core._ragged import Ragged
-from rnn_core._scoring.models import ModelInput, chosen
+from rnn_core._scoring.models import ModelInput, chosen, chosen_of_sequences
 from rnn_core._scoring.sequences import Sequences
 from rnn_core._typing import Array
 
@@ -56,8 +56,7 @@ class Runner:
             ragged = [
                 Ragged(each.values, each.offsets[:-1], each.lengths).take(rows) for each in read
             ]
-            outputs = self._predict(ragged)
-            return chosen(outputs if len(self.model._own_lengths()) > 1 else [outputs], self.which)
+            return chosen_of_sequences(self.model, self._predict(ragged), self.which)
         parts = []
         for places in _of_equal_lengths(lengths):
             arrays = [

@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from rnn_core import _threads
+from rnn_core import _engine, _threads
 from rnn_core._scoring import models
 from rnn_core._scoring.arrow import check_columns, is_list, pyarrow
-from rnn_core._scoring.encoding import encode, name_of, texts_of
+from rnn_core._scoring.encoding import encode, name_of, source_of, texts_of
 from rnn_core._scoring.faults import BadRow, BadRows, Fault, listed, refuse, run_rows
 from rnn_core._scoring.results import Form
 from rnn_core._scoring.running import Runner
 from rnn_core._scoring.sequences import Sequences, fitted, from_arrays, read, steps_of
 from rnn_core._typing import Array
+from rnn_core._version import __version__
 
 
 class Scorer:
@@ -141,6 +142,7 @@ class Scorer:
             "model": models.digest(content),
             "columns": self._columns,
             "encoder": self._encoder and name_of(self._encoder),
+            "encoder_source": self._encoder and models.digest(source_of(self._encoder)),
             "keep": self.keep,
             "names": self._names and list(self._names),
             "which": self._which,
@@ -149,6 +151,7 @@ class Scorer:
             "labels": self._labels and list(self._labels),
             "on_error": "skip" if self._skip else "stop",
             "batch_size": self._batch_size,
+            "computed_by": _computed_by(),
         }
 
     # The model and its inputs
@@ -306,7 +309,7 @@ class Scorer:
         while len(rows):
             try:
                 read_columns = [
-                    fitted(self._read(batch, names), given, names)
+                    fitted(self._read(batch, names, given), given, names)
                     for given, names in zip(runner.inputs, columns, strict=True)
                 ]
                 outputs = self._predict(runner, read_columns, columns)
@@ -324,9 +327,9 @@ class Scorer:
             rows, batch = rows[good], batch.filter(pyarrow().array(good))
         return outputs, rows, sorted(faults)
 
-    def _read(self, batch: Any, columns: Sequence[str]) -> Sequences:
+    def _read(self, batch: Any, columns: Sequence[str], given: models.ModelInput) -> Sequences:
         if self._encoder is None:
-            return read(batch, columns)
+            return read(batch, columns, given)
         texts = [texts_of(batch, name) for name in columns]
         rows = np.arange(batch.num_rows)
         encoder = self._encoder
@@ -368,6 +371,12 @@ def _refuse(
     wrong = np.zeros(rows, bool)
     wrong[list(refused)] = True
     refuse(wrong, listed(columns), lambda row: f"is refused: {refused[row]}")
+
+
+def _computed_by() -> str:
+    """Return what else a result's bits depend on."""
+    backend = os.environ.get("RNN_CORE_BACKEND") or "auto"
+    return f"rnn_core {__version__}, {backend}, {_engine.isa()}, pyarrow {pyarrow().__version__}"
 
 
 def _one_of(name: str, value: str, known: Sequence[str]) -> None:

@@ -48,14 +48,21 @@ def from_arrays(rows: Any) -> Sequences:
         return Sequences(values, np.arange(len(rows) + 1) * rows.shape[1])
     arrays = [np.asarray(row) for row in rows]
     offsets = np.cumsum([0, *map(len, arrays)])
-    return Sequences(np.concatenate(arrays) if arrays else np.zeros(0), offsets)
+    # Rows of no steps come without axes of their own.
+    filled = [array for array in arrays if len(array)] or arrays[:1]
+    return Sequences(np.concatenate(filled) if filled else np.zeros(0), offsets)
 
 
-def read(table: Any, columns: Sequence[str]) -> Sequences:
+def read(table: Any, columns: Sequence[str], given: ModelInput | None = None) -> Sequences:
     """Return columns as one sequence a row.
 
     Numbers, or text that holds them, are a row's values side by side; lists of numbers are the
     row's values; several lists are the features of each step, as are lists in a list.
+
+    Args:
+        table: a record batch or table.
+        columns: of it.
+        given: the model's input, which says of how many features a step has to be.
 
     Raises:
         BadRows: nulls, text that is no number, lists of different lengths.
@@ -65,7 +72,9 @@ def read(table: Any, columns: Sequence[str]) -> Sequences:
     for name, array in zip(columns, arrays, strict=True):
         _refuse_nulls(name, array)
     if all(is_list(array.type) for array in arrays):
-        lists = [_read_list(name, a) for name, a in zip(columns, arrays, strict=True)]
+        alone = given is not None and len(columns) == 1 and len(given.shape) == 2
+        features = given.shape[1] if given is not None and alone else None
+        lists = [_read_list(name, a, features) for name, a in zip(columns, arrays, strict=True)]
         return lists[0] if len(lists) == 1 else _side_by_side(columns, lists)
     numbers = [_read_numbers(name, a) for name, a in zip(columns, arrays, strict=True)]
     kind = np.result_type(*numbers)
@@ -116,7 +125,7 @@ def parse(name: str, array: Any) -> Array:
     return parsed
 
 
-def _read_list(name: str, array: Any) -> Sequences:
+def _read_list(name: str, array: Any, features: int | None) -> Sequences:
     offsets, values = _taken_apart(array)
     if not is_list(values.type):
         _refuse_inner(name, offsets, values)
@@ -128,17 +137,20 @@ def _read_list(name: str, array: Any) -> Sequences:
     if not is_number(inner.type):
         raise ValueError(f"column {name!r} is {array.type}, expected lists of lists of numbers")
     lengths = np.diff(inner_offsets)
-    features = int(lengths[0]) if len(lengths) else 0
-    _refuse_steps(
-        name,
-        offsets,
-        lengths != features,
-        lambda step: f"has a step of {lengths[step]} numbers, expected {features}",
-    )
+    width = int(lengths[0]) if len(lengths) else features or 0
+    if (lengths != width).any():
+        width = width if features is None else features
+        _refuse_steps(
+            name,
+            offsets,
+            lengths != width,
+            lambda step: f"has a step of {lengths[step]} numbers, expected {width}",
+        )
+    shape = len(lengths), width
     if inner.null_count:
-        nulls = inner.is_null().to_numpy(zero_copy_only=False).reshape(-1, features).any(axis=1)
+        nulls = inner.is_null().to_numpy(zero_copy_only=False).reshape(shape).any(axis=1)
         _refuse_steps(name, offsets, nulls, lambda step: "has a null")
-    return Sequences(_read_numbers(name, inner).reshape(-1, features), offsets)
+    return Sequences(_read_numbers(name, inner).reshape(shape), offsets)
 
 
 def _taken_apart(array: Any) -> tuple[Array, Any]:
@@ -181,7 +193,9 @@ def _side_by_side(columns: Sequence[str], lists: Sequence[Sequences]) -> Sequenc
                 f"has {have[row]} steps, expected {want[row]} as {columns[0]!r}"
             ),
         )
-    values = [each.values.reshape(len(each.values), -1) for each in lists]
+    values = [
+        each.values.reshape(len(each.values), math.prod(each.values.shape[1:])) for each in lists
+    ]
     return Sequences(np.concatenate(values, axis=1), first.offsets)
 
 

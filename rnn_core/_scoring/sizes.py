@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
+from rnn_core._scoring.arrow import is_list, is_text, pyarrow
 from rnn_core._scoring.faults import BadRow
 from rnn_core._scoring.scorer import Scorer
 
@@ -13,6 +15,8 @@ from rnn_core._scoring.scorer import Scorer
 MIN_ROWS, MAX_ROWS = 1 << 4, 1 << 18
 PART_BYTES = 64 << 20
 SAMPLE_ROWS = 256
+# Pieces of a part, which is cut between them where its rows are longer than the first ones are.
+_PIECES = 256
 
 
 def part_rows(scorer: Scorer, sample: Any) -> int:
@@ -23,5 +27,70 @@ def part_rows(scorer: Scorer, sample: Any) -> int:
     # Rows that cannot be scored are named where they are scored.
     with suppress(BadRow):
         size += scorer(sample).nbytes
-    rows: int = PART_BYTES * sample.num_rows // max(size, 1)
-    return max(MIN_ROWS, min(MAX_ROWS, 1 << rows.bit_length() >> 1))
+    return fitting(MAX_ROWS, size / sample.num_rows)
+
+
+def fitting(most: int, row_bytes: float) -> int:
+    """Return how many rows of so many bytes a part has, a power of two or as many as it may."""
+    rows = int(PART_BYTES / max(row_bytes, 1))
+    return min(most, max(MIN_ROWS, 1 << rows.bit_length() >> 1))
+
+
+def parts_of(batches: Iterable[Any], schema: Any, part_rows: int) -> Iterator[Any]:
+    """Yield record batches' rows as tables of so many rows, or of fewer if these are long.
+
+    Where a table ends depends on the rows from its first one on, not on the batches: what begins
+    with one of the tables has the same tables from there on.
+
+    Args:
+        batches: all of one schema.
+        schema: theirs.
+        part_rows: at most.
+    """
+    pa = pyarrow()
+    piece_rows = max(1, part_rows // _PIECES)
+    held: list[Any] = []
+    rows = size = 0  # of the whole pieces that are held
+    open_rows = open_size = 0  # of the piece after them
+
+    def cut(count: int) -> Any:
+        nonlocal held, rows, size
+        whole = pa.Table.from_batches(held, schema)
+        held, rows, size = whole.slice(count).to_batches(), 0, 0
+        return whole.slice(0, count)
+
+    for batch in batches:
+        held.append(batch)
+        at = 0
+        while at < batch.num_rows:
+            some = batch.slice(at, piece_rows - open_rows)
+            at, open_rows = at + some.num_rows, open_rows + some.num_rows
+            open_size += sum(map(_value_bytes, some.columns))
+            if rows and size + open_size > PART_BYTES:
+                yield cut(rows)
+            if open_rows == piece_rows:
+                rows, size = rows + open_rows, size + open_size
+                open_rows = open_size = 0
+            if rows + piece_rows > part_rows:
+                yield cut(rows)
+    if rows + open_rows:
+        yield cut(rows + open_rows)
+
+
+def _value_bytes(array: Any) -> int:
+    """Return how many bytes a column's values take: a sum over its rows."""
+    from pyarrow import compute
+
+    while is_list(array.type):
+        array = array.flatten()
+    types = pyarrow().types
+    if is_text(array.type) or types.is_binary(array.type) or types.is_large_binary(array.type):
+        return compute.sum(compute.binary_length(array)).as_py() or 0
+    return len(array) * _value_size(array.type)
+
+
+def _value_size(kind: Any) -> int:
+    try:
+        return int(kind.bit_width) // 8 or 1
+    except ValueError:  # of no fixed size
+        return 8

@@ -49,10 +49,20 @@ def _scored(job: Job, left: Sequence[int], batches: Iterable[Any]) -> Iterator[A
         yield batch
 
 
+def _running(SparkSession: Any) -> Any:
+    """Return the session of this process, whichever thread has made it; None if there is none."""
+    from pyspark import SparkContext
+
+    session = SparkSession.getActiveSession()
+    if session is None and SparkContext._active_spark_context is not None:
+        session = SparkSession.builder.getOrCreate()
+    return session
+
+
 @contextmanager
 def _session(SparkSession: Any, job: Job, workers: int | None) -> Iterator[Any]:
     """Yield a session and set the job's threads; a local session ends when this does."""
-    running = SparkSession.getActiveSession()
+    running = _running(SparkSession)
     if running is not None or any(name in os.environ for name in _CONFIGURED):
         if workers is not None:
             raise ValueError("workers are the Spark session's: leave them to its configuration")

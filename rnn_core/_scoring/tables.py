@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rnn_core import _engine
 from rnn_core._progress import progress_bar
 from rnn_core._scoring import sizes
 from rnn_core._scoring.arrow import pyarrow
@@ -131,7 +130,6 @@ def score_table(
         "group_by": group_by,
         "order_by": order_by,
         "part_rows": job.part_rows,
-        "computed_by": f"{_engine.isa()}, pyarrow {pyarrow().__version__}",
     }
     with job.parts.held(run, resume, overwrite):
         rows, errors = job.run(progress)
@@ -216,10 +214,10 @@ class _Job:
 
     def run(self, progress: bool) -> tuple[int, int]:
         """Return the numbers of all rows and of those without scores."""
-        done = len(self.parts.finished())
+        done = self.parts.rows()
         try:
-            with progress_bar(progress, self.source.rows, done * self.part_rows) as advance:
-                self._score_parts(done, advance)
+            with progress_bar(progress, self.source.rows, sum(done)) as advance:
+                self._score_parts(len(done), sum(done), advance)
         except BaseException:
             if not self.parts.finished():
                 self.parts.drop()
@@ -231,14 +229,12 @@ class _Job:
 
         return self.parts.join(join, head)
 
-    def _score_parts(self, done: int, advance: Callable[[int], Any]) -> None:
-        """Score part by part, while the next is read and the last is written."""
-        tables = self._tables(done)
-        first_row = done * self.part_rows
+    def _score_parts(self, index: int, first_row: int, advance: Callable[[int], Any]) -> None:
+        """Score part by part from one on, while the next is read and the last is written."""
+        tables = self._tables(first_row)
         with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
             ahead = reader.submit(next, tables, None)
             written: Future[None] | None = None
-            index = done
             while (table := ahead.result()) is not None:
                 ahead = reader.submit(next, tables, None)
                 result, faults = self._score(table, first_row)
@@ -273,18 +269,12 @@ class _Job:
 
         self.parts.add(index, result.num_rows, lines, write)
 
-    def _tables(self, done: int) -> Iterator[Any]:
-        """Yield tables of a part's rows from an unfinished part on; an empty one if none at all."""
-        pa = pyarrow()
-        held: list[Any] = []
-        count, any_yet = 0, done > 0
-        for batch in self.source.batches(done * self.part_rows, self.columns):
-            held.append(batch.select(self.columns))
-            count += batch.num_rows
-            while count >= self.part_rows:
-                whole = pa.Table.from_batches(held, self.read_schema)
-                yield whole.slice(0, self.part_rows)
-                count, any_yet = count - self.part_rows, True
-                held = whole.slice(self.part_rows).to_batches()
-        if count or not any_yet:
-            yield pa.Table.from_batches(held, self.read_schema)
+    def _tables(self, first_row: int) -> Iterator[Any]:
+        """Yield tables of a part's rows from a row on; an empty one if there are none at all."""
+        batches = (b.select(self.columns) for b in self.source.batches(first_row, self.columns))
+        any_yet = first_row > 0
+        for table in sizes.parts_of(batches, self.read_schema, self.part_rows):
+            yield table
+            any_yet = True
+        if not any_yet:
+            yield self.read_schema.empty_table()

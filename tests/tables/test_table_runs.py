@@ -218,8 +218,10 @@ def test_a_broken_record_batch_is_named(parquet, tmp_path):
     content[start : start + column.total_compressed_size] = bytes(column.total_compressed_size)
     parquet.write_bytes(content)
     out = tmp_path / "out.parquet"
-    with pytest.raises(ValueError, match=r"cannot read .*ids.parquet after row 2,\d00"):
-        rc.score_table(MODEL, parquet, out, ["ids"])
+    with pytest.raises(
+        ValueError, match=r"cannot read .*ids.parquet after row 2,\d00, column 'ids'"
+    ):
+        rc.score_table(MODEL, parquet, out, ["ids"], keep=["id"])
     assert pq.read_table(tmp_path / "out.parquet.parts/part-000001.parquet").num_rows == 1024
 
 
