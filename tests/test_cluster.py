@@ -238,6 +238,26 @@ def test_a_damaged_file_is_named(table, scorer, tmp_path, here):
     assert not (tmp_path / "out2").exists()
 
 
+def test_damaged_parts_are_skipped(table, model_path, tmp_path, here):
+    path, out = table / "2.parquet", tmp_path / "out"
+    chunk = pq.ParquetFile(path).metadata.row_group(0).column(2)
+    content = bytearray(path.read_bytes())
+    start = chunk.dictionary_page_offset or chunk.data_page_offset
+    content[start : start + chunk.total_compressed_size] = bytes(chunk.total_compressed_size)
+    path.write_bytes(content)
+    scorer = rc.Scorer(model_path, ["ids"], keep=["key"], names=["no", "yes"], on_error="skip")
+    # Rows 1 to 45 are damaged, and parts of 32 rows are read whole.
+    assert score_parts(scorer, table, out, "ray", part_rows=PART) == (350, 64)
+    found = pq.read_table(out)
+    assert found.column("key").to_pylist() == list(range(350))
+    good = pa.concat_tables([pq.read_table(table / f"{file}.parquet") for file in (0, 1)])
+    assert found.slice(0, 250).equals(scorer(good))
+    assert [found.slice(at, 32).column("yes").null_count for at in (250, 282, 314)] == [32, 32, 0]
+    report = (tmp_path / "out.errors.csv").read_text().splitlines()
+    assert len(report) == 65
+    assert "2.parquet,1,ids,cannot be read:" in report[1]
+
+
 def test_files_of_other_columns_are_named(table, scorer, tmp_path, here):
     pq.write_table(pa.table({"key": [1], "ids": ["1 2"]}), table / "2.parquet")
     with pytest.raises(ValueError, match=r"2\.parquet: column 'ids' is string, expected list"):

@@ -27,7 +27,7 @@ from rnn_core import _threads
 from rnn_core._progress import progress_bar
 from rnn_core._scoring.arrow import pyarrow
 from rnn_core._scoring.faults import BadRow, Fault
-from rnn_core._scoring.inputs import Part, located, planned, read
+from rnn_core._scoring.inputs import Part, located, planned, read, read_by_column
 from rnn_core._scoring.journal import csv_line, difference, on_one_line
 from rnn_core._scoring.scorer import Scorer
 
@@ -110,9 +110,17 @@ class Job:
         try:
             table = read(self.source, part, self.columns)
         except (OSError, ValueError) as error:  # Arrow's own are of both kinds
+            if self.scorer._skip:
+                return self._result_without_damage(part)
             rows = f"rows {part.first + 1:,} to {part.first + part.rows:,}"
             raise ValueError(f"cannot read {part.path}, {rows}: {error}") from error
         return self.scorer.score(table, part.first)
+
+    def _result_without_damage(self, part: Part) -> tuple[Any, list[Fault]]:
+        """Return nulls for the rows of a part that cannot be read, and what is kept of them."""
+        table, names, why = read_by_column(self.source, part, self.columns, self.scorer)
+        result, faults = self.scorer.score(table, part.first)
+        return result, [Fault(fault.row, names, f"cannot be read: {why}") for fault in faults]
 
     def _write(self, index: int, aside: str, table: Any, faults: Sequence[Fault]) -> None:
         from pyarrow import BufferOutputStream, parquet

@@ -1,4 +1,4 @@
-"""Tables in files: read by record batch, written as parts, and parts joined."""
+"""Kinds of files that hold tables: what reads them, and parts that are written and joined."""
 
 from __future__ import annotations
 
@@ -6,238 +6,15 @@ import csv
 import gzip
 import io
 import shutil
-import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from rnn_core._scoring.arrow import is_list, is_number, pyarrow
-from rnn_core._tables import first_line_names, read_arrays
-
-# What is read at once, at most.
-_BATCH_ROWS = 1 << 16
-_BLOCK_BYTES = 4 << 20
-
-
-def _batch_rows(rows: int, size: int) -> int:
-    """Return the rows to a batch, given the bytes of all rows."""
-    return max(1, min(_BATCH_ROWS, 2 * _BLOCK_BYTES * rows // max(size, 1)))
-
-
-class Source(Protocol):
-    """A table in a file."""
-
-    @property
-    def schema(self) -> Any:
-        """All columns' names and types."""
-
-    @property
-    def rows(self) -> int | None:
-        """Their number, if it is known without reading them all."""
-
-    def batches(self, start: int, columns: Sequence[str]) -> Iterator[Any]:
-        """Yield record batches of some columns from a row on."""
-        ...
-
-
-@contextmanager
-def _reading(path: Path, where: Callable[[], str] = str) -> Iterator[None]:
-    """Raise ValueError that names the file, and where in it, for whatever is wrong in it."""
-    pa = pyarrow()
-    try:
-        yield
-    except FileNotFoundError:
-        raise
-    except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as e:
-        raise ValueError(f"cannot read {path}{where()}: {' '.join(str(e).split())}") from e
-
-
-_Read = Callable[[int, Sequence[str]], Iterator[Any]]
-
-
-def _guarded(path: Path, start: int, columns: Sequence[str], read: _Read) -> Iterator[Any]:
-    """Yield batches without dictionaries; say after which row and in which column one is broken."""
-    row, batches = start, read(start, columns)
-
-    def where() -> str:
-        return f" after row {row:,}{_broken(read, row, columns)}"
-
-    while True:
-        with _reading(path, where):
-            batch = next(batches, None)
-        if batch is None:
-            return
-        row += batch.num_rows
-        yield _plain_batch(batch)
-
-
-def _broken(read: _Read, row: int, columns: Sequence[str]) -> str:
-    """Say which columns cannot be read from a row on, unless that is so of all of several."""
-    found = []
-    for name in columns:
-        try:
-            next(read(row, [name]), None)
-        except (pyarrow().ArrowException, OSError):
-            found.append(name)
-    whole = len(found) == len(columns) > 1
-    return f", column {', '.join(map(repr, found))}" if found and not whole else ""
-
-
-def _plain_schema(schema: Any) -> Any:
-    """Return a schema whose dictionaries are what they stand for, as files can join them."""
-    pa = pyarrow()
-    fields = [
-        field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
-        for field in schema
-    ]
-    return pa.schema(fields)
-
-
-def _plain_batch(batch: Any) -> Any:
-    pa = pyarrow()
-    plain = _plain_schema(batch.schema)
-    columns = [
-        column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
-        for column in batch.columns
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=plain)
-
-
-class _Parquet:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with _reading(path):
-            file = self._open()
-            self.schema, self.rows = _plain_schema(file.schema_arrow), file.metadata.num_rows
-
-    def _open(self) -> Any:
-        from pyarrow import parquet
-
-        # Buffered: a column of a large row group is not read whole.
-        return parquet.ParquetFile(self.path, buffer_size=_BLOCK_BYTES)
-
-    def batches(self, start: int, columns: Sequence[str]) -> Iterator[Any]:
-        return _guarded(self.path, start, columns, self._batches)
-
-    def _batches(self, start: int, columns: Sequence[str]) -> Iterator[Any]:
-        file = self._open()
-        groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
-        first_row = 0
-        # A group at a time: what is before a broken one is read.
-        for index, group in enumerate(groups):
-            skipped = min(max(start - first_row, 0), group.num_rows)
-            first_row += group.num_rows
-            if skipped < group.num_rows:
-                count = _batch_rows(group.num_rows, group.total_byte_size)
-                batches = file.iter_batches(count, row_groups=[index], columns=list(columns))
-                yield from _without(batches, skipped)
-
-
-class _Ipc:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with _reading(path), self._open(None) as file:
-            from pyarrow import dataset
-
-            self.schema = _plain_schema(file.schema)
-            self.rows = dataset.dataset(str(path), format="ipc").count_rows()
-
-    def _open(self, fields: list[int] | None) -> Any:
-        pa = pyarrow()
-        options = pa.ipc.IpcReadOptions(included_fields=fields)
-        return pa.ipc.open_file(pa.OSFile(str(self.path)), options=options)
-
-    def batches(self, start: int, columns: Sequence[str]) -> Iterator[Any]:
-        return _guarded(self.path, start, columns, self._batches)
-
-    def _batches(self, start: int, columns: Sequence[str]) -> Iterator[Any]:
-        with self._open([self.schema.get_field_index(name) for name in columns]) as file:
-            each = (file.get_batch(i).select(columns) for i in range(file.num_record_batches))
-            for batch in _without(each, start):
-                # Arrow takes offsets from the file as they are, and aborts where they lead astray.
-                batch.validate(full=True)
-                yield batch
-
-
-class _Csv:
-    """All columns are text."""
-
-    def __init__(self, path: Path) -> None:
-        pa = pyarrow()
-        self.path, self.rows = path, None
-        with _reading(path):
-            names, self._has_header = first_line_names(path)
-        self.schema = pa.schema([(name, pa.string()) for name in names])
-
-    def batches(self, start: int, columns: Sequence[str]) -> Iterator[Any]:
-        return _guarded(self.path, start, columns, self._batches)
-
-    def _batches(self, start: int, columns: Sequence[str]) -> Iterator[Any]:
-        from pyarrow import csv as arrow_csv
-
-        read = arrow_csv.ReadOptions(
-            column_names=self.schema.names,
-            skip_rows=int(self._has_header),
-            block_size=_BLOCK_BYTES,
-            # Its errors name the row then.
-            use_threads=False,
-        )
-        # A blank line is a row of a table of one column.
-        parse = arrow_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False)
-        types = {name: pyarrow().string() for name in self.schema.names}
-        convert = arrow_csv.ConvertOptions(column_types=types, include_columns=list(columns))
-        compression = "gzip" if self.path.suffix == ".gz" else None
-        with pyarrow().input_stream(str(self.path), compression=compression) as stream:
-            try:
-                reader = arrow_csv.open_csv(stream, read, parse, convert)
-            except pyarrow().ArrowInvalid as error:
-                if "Empty CSV file" in str(error):
-                    return
-                raise
-            yield from _without(reader, start)
-
-
-class _Npy:
-    """One column, ``x``: numbers, or lists of one length."""
-
-    def __init__(self, path: Path) -> None:
-        pa = pyarrow()
-        self.path = path
-        array = read_arrays(path, None)
-        if array.dtype.kind not in "fiub" or not array.ndim or 0 in array.shape[1:]:
-            raise ValueError(f"{path} holds {array.dtype} {array.shape}, expected rows of numbers")
-        kind = pa.from_numpy_dtype(array.dtype.newbyteorder("="))
-        for size in reversed(array.shape[1:]):
-            kind = pa.list_(kind, size)
-        self.schema, self.rows = pa.schema([("x", kind)]), len(array)
-        self._count = _batch_rows(self.rows, array.nbytes)
-
-    def batches(self, start: int, columns: Sequence[str]) -> Iterator[Any]:
-        pa = pyarrow()
-        for row in range(start, self.rows, self._count):
-            # Mapped anew each time: pages that were read do not pile up.
-            part = read_arrays(self.path, None)[row : row + self._count]
-            part = np.ascontiguousarray(part, part.dtype.newbyteorder("="))
-            column: Any = pa.array(part.reshape(-1).copy())
-            for size in reversed(part.shape[1:]):
-                column = pa.FixedSizeListArray.from_arrays(column, size)
-            yield pa.RecordBatch.from_arrays([column], schema=self.schema)
-
-
-def _without(batches: Any, rows: int) -> Iterator[Any]:
-    """Yield batches without the first rows."""
-    for batch in batches:
-        dropped = min(rows, batch.num_rows)
-        rows -= dropped
-        if dropped < batch.num_rows:
-            yield batch.slice(dropped)
-
-
-# Writing a part, and joining parts
+from rnn_core._scoring.sources import Csv, Ipc, Npy, Parquet, Source
 
 
 def _write_parquet(tables: Iterator[Any], schema: Any, file: Any) -> None:
@@ -382,12 +159,12 @@ class Kind:
 
 
 KINDS = {
-    ".parquet": Kind(_Parquet, _write_parquet, _joined_tables(_read_parquet, _write_parquet)),
-    ".arrow": Kind(_Ipc, _write_arrow, _joined_tables(_read_arrow, _write_arrow)),
-    ".feather": Kind(_Ipc, _write_feather, _joined_tables(_read_arrow, _write_feather)),
-    ".csv": Kind(_Csv, _write_csv, _join_csv, _no_lists),
-    ".csv.gz": Kind(_Csv, _write_csv_gz, _join_csv_gz, _no_lists),
-    ".npy": Kind(_Npy, _write_npy, _join_npy, _numpy_numbers),
+    ".parquet": Kind(Parquet, _write_parquet, _joined_tables(_read_parquet, _write_parquet)),
+    ".arrow": Kind(Ipc, _write_arrow, _joined_tables(_read_arrow, _write_arrow)),
+    ".feather": Kind(Ipc, _write_feather, _joined_tables(_read_arrow, _write_feather)),
+    ".csv": Kind(Csv, _write_csv, _join_csv, _no_lists),
+    ".csv.gz": Kind(Csv, _write_csv_gz, _join_csv_gz, _no_lists),
+    ".npy": Kind(Npy, _write_npy, _join_npy, _numpy_numbers),
 }
 
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from rnn_core._scoring.arrow import check_columns, column_of, is_text, pyarrow
 from rnn_core._scoring.faults import BadRows
-from rnn_core._scoring.files import Source
 from rnn_core._scoring.sequences import parse
+from rnn_core._scoring.sources import Source
 
 
 class Groups:

@@ -12,6 +12,7 @@ import numpy as np
 
 from rnn_core._scoring import sizes
 from rnn_core._scoring.arrow import pyarrow
+from rnn_core._scoring.faults import listed
 from rnn_core._scoring.scorer import Scorer
 
 _READ_ROWS = 1 << 14
@@ -52,6 +53,37 @@ def read(source: Any, part: Part, columns: Sequence[str]) -> Any:
                 break
         schema = pyarrow().schema([file.schema_arrow.field(name) for name in columns])
     return pyarrow().Table.from_batches(held, schema)
+
+
+def read_by_column(
+    source: Any, part: Part, columns: Sequence[str], scorer: Scorer
+) -> tuple[Any, str, str]:
+    """Return a part as `read` does, null in the columns that cannot be read and in the inputs.
+
+    Returns also these columns' names as one, all if none is to blame alone, and why.
+
+    Raises:
+        OSError, ValueError: nothing can be read.
+    """
+    from pyarrow import parquet
+
+    pa = pyarrow()
+    with parquet.ParquetFile(source.open_input_file(part.path)) as file:
+        schema = pa.schema([file.schema_arrow.field(name) for name in columns])
+    inputs = [name for names in scorer.input_columns(schema) for name in names]
+    arrays: dict[str, Any] = {}
+    broken: list[str] = []
+    why = "is broken"
+    for name in columns:
+        try:
+            arrays[name] = read(source, part, [name]).column(0)
+        except (OSError, ValueError) as error:
+            broken, why = [*broken, name], str(error)
+    for field in schema:
+        if field.name not in arrays or field.name in inputs:
+            arrays[field.name] = pa.nulls(part.rows, field.type)
+    ordered = [arrays[name] for name in columns]
+    return pa.Table.from_arrays(ordered, schema=schema), listed(broken or columns), why
 
 
 def located(location: Any) -> tuple[Any, str]:

@@ -40,7 +40,7 @@ class Scorer:
         top_k: the k largest values and their places, columns ``label_1``, ``score_1``, …, or
             ``label`` and ``score`` for 1; as lists, ``labels`` and ``scores``.
         labels: names for the places.
-        on_error: ``"stop"``, or ``"skip"``: nulls for a row that cannot be scored.
+        on_error: ``"stop"``, or ``"skip"``: nulls for a row that cannot be scored, or read.
         batch_size: rows to a batch of `Model.predict`.
         threads: of this process; see `set_num_threads`.
 

@@ -14,10 +14,11 @@ from rnn_core._scoring import sizes
 from rnn_core._scoring.arrow import pyarrow
 from rnn_core._scoring.cluster import score_parts
 from rnn_core._scoring.faults import BadRow, Fault
-from rnn_core._scoring.files import KINDS, Kind, Source, suffix_of
+from rnn_core._scoring.files import KINDS, Kind, suffix_of
 from rnn_core._scoring.groups import Groups
 from rnn_core._scoring.parts import Parts
 from rnn_core._scoring.scorer import Scorer
+from rnn_core._scoring.sources import Source
 
 
 @dataclass(frozen=True)
@@ -119,9 +120,10 @@ def score_table(
     input, output = Path(input), Path(output)
     kind_in, suffix = KINDS[suffix_of(input, "input")], suffix_of(output, "output")
     _check_places(scorer, input, output)
-    source = kind_in.open(input)
+    opened = kind_in.open(input)
+    source: Source | Groups = opened
     if group_by is not None:
-        scorer, source = _grouped(scorer, source, input, group_by, order_by)
+        scorer, source = _grouped(scorer, opened, input, group_by, order_by)
     job = _Job(scorer, source, input, group_by, KINDS[suffix], Parts(output, suffix))
     job.check(output)
     run = {
@@ -164,6 +166,8 @@ def _grouped(
     steps = pa.schema([field for field in source.schema if field.name not in (by, order)])
     schema = steps if scorer._columns is None else source.schema
     columns = [name for names in scorer.input_columns(schema) for name in names]
+    if scorer._skip:
+        source.pass_over(columns)
     return scorer, Groups(source, path, by, order, scorer.keep, columns, scorer._skip)
 
 
@@ -179,7 +183,7 @@ class _Job:
     def __init__(
         self,
         scorer: Scorer,
-        source: Source,
+        source: Source | Groups,
         path: Path,
         group_by: str | None,
         kind: Kind,
@@ -189,6 +193,8 @@ class _Job:
         self.group_by, self.kind, self.parts = group_by, kind, parts
         inputs = [name for names in scorer.input_columns(source.schema) for name in names]
         self.columns = list(dict.fromkeys([*scorer.keep, *inputs]))
+        if scorer._skip and isinstance(source, Source):
+            source.pass_over(inputs)
         self.read_schema = pyarrow().schema([source.schema.field(name) for name in self.columns])
         # The scorer finds the columns of its own accord where it was told none.
         self.schema = scorer.schema(self.read_schema)
@@ -248,10 +254,18 @@ class _Job:
 
     def _score(self, table: Any, first_row: int) -> tuple[Any, list[Fault]]:
         try:
-            return self.scorer.score(table, first_row)
+            result, faults = self.scorer.score(table, first_row)
         except BadRow as bad:
             what = f"{self.path}, {self._place(bad.row)}: column {bad.column!r} {bad.why}"
             raise ValueError(what) from bad
+        return result, list(map(self._as_read, faults))
+
+    def _as_read(self, fault: Fault) -> Fault:
+        """Return a fault, or why the row is null if it could not be read."""
+        for part in getattr(self.source, "unreadable", ()):
+            if part.first <= fault.row < part.last:
+                return Fault(fault.row, part.column, part.why)
+        return fault
 
     def _place(self, row: int) -> str:
         if isinstance(self.source, Groups):

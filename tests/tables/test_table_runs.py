@@ -210,19 +210,68 @@ def test_damaged_files(suffix, parquet, ids, tmp_path, rng):
     )
 
 
-def test_a_broken_record_batch_is_named(parquet, tmp_path):
-    file = pq.ParquetFile(parquet)
-    column = file.metadata.row_group(4).column(2)
+def damage(parquet, column):
+    """Overwrite a column's rows 2,801 to 3,500 in a Parquet file."""
+    chunk = pq.ParquetFile(parquet).metadata.row_group(4).column(column)
     content = bytearray(parquet.read_bytes())
-    start = column.dictionary_page_offset or column.data_page_offset
-    content[start : start + column.total_compressed_size] = bytes(column.total_compressed_size)
+    start = chunk.dictionary_page_offset or chunk.data_page_offset
+    content[start : start + chunk.total_compressed_size] = bytes(chunk.total_compressed_size)
     parquet.write_bytes(content)
+
+
+def test_a_broken_record_batch_is_named(parquet, tmp_path):
+    damage(parquet, 2)
     out = tmp_path / "out.parquet"
     with pytest.raises(
         ValueError, match=r"cannot read .*ids.parquet after row 2,\d00, column 'ids'"
     ):
         rc.score_table(MODEL, parquet, out, ["ids"], keep=["id"])
     assert pq.read_table(tmp_path / "out.parquet.parts/part-000001.parquet").num_rows == 1024
+
+
+@pytest.mark.parametrize("column", [0, 2])
+def test_a_broken_record_batch_is_skipped(column, parquet, table, expected, tmp_path, monkeypatch):
+    damage(parquet, column)
+    out, options = tmp_path / "out.parquet", {"keep": ["id", "name"], "on_error": "skip"}
+    given = MODEL, parquet, out, ["ids"]
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 3)
+        with pytest.raises(Interrupted):
+            rc.score_table(*given, names=NAMES, **options)
+    done = rc.score_table(*given, names=NAMES, resume=True, **options)
+    assert (done.rows, done.errors) == (ROWS, 700)
+    result, bad = pq.read_table(out), np.arange(ROWS) // 700 == 4
+    np.testing.assert_array_equal(values(result)[~bad], expected[~bad])
+    assert np.isnan(values(result)[bad]).all()
+    assert result.column("name").equals(table.column("name"))
+    assert result.column("id").null_count == (700 if column == 0 else 0)
+    with open(tmp_path / "out.parquet.errors.csv", newline="") as file:
+        lines = list(csv.reader(file))[1:]
+    assert [int(row) for row, _, _ in lines] == list(range(2801, 3501))
+    assert {name for _, name, _ in lines} == {("id", "", "ids")[column]}
+    assert all(why.startswith("cannot be read: ") for _, _, why in lines)
+
+
+def test_a_broken_batch_of_arrow_is_skipped(table, expected, tmp_path):
+    source, out = tmp_path / "ids.feather", tmp_path / "out.parquet"
+    ids = pa.array(table.column("ids").to_pylist(), pa.list_(pa.int32()))
+    plain = pa.table({"id": table.column("id"), "ids": ids})
+    pyarrow.feather.write_feather(plain, source, compression="uncompressed", chunksize=1000)
+    # The offsets of the fourth batch's lists: 0, 20, 40, ...
+    content, offsets = source.read_bytes(), np.arange(0, 20_020, 20, dtype=np.int32).tobytes()
+    at = -1
+    for _ in range(4):
+        at = content.index(offsets[:400], at + 1)
+    source.write_bytes(content[:at] + b"\x7f" * 400 + content[at + 400 :])
+    given = MODEL, source, out, ["ids"]
+    with pytest.raises(ValueError, match=r"cannot read .* after row 3,000, column 'ids'"):
+        rc.score_table(*given, keep=["id"])
+    options = {"keep": ["id"], "on_error": "skip", "names": NAMES, "overwrite": True}
+    assert rc.score_table(*given, **options).errors == 1000
+    result, bad = pq.read_table(out), np.arange(ROWS) // 1000 == 3
+    np.testing.assert_array_equal(values(result)[~bad], expected[~bad])
+    assert result.column("id").to_pylist() == list(range(ROWS))
+    assert np.isnan(values(result)[bad]).all()
 
 
 FULL = """
