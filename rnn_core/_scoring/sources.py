@@ -191,7 +191,7 @@ class Parquet(Source):
 
     def _end(self, row: int) -> int | None:
         metadata = self._open().metadata
-        end: int = 0
+        end = 0
         for index in range(metadata.num_row_groups):
             end += int(metadata.row_group(index).num_rows)
             if row < end:
