@@ -193,6 +193,18 @@ def test_panels_shared_between_threads(cell, units, isa, rng):
 
 
 @pytest.mark.parametrize("cell", CELLS)
+def test_more_threads_than_panels(cell, rng):
+    plan = random_plan(rng, cell, 5, 256)
+    x = normal(rng, 70, 20, 5)
+    for batch in (1, 7, 70):
+        rc.set_num_threads(1)
+        alone = run(plan, x[:batch], 256, cell=cell)
+        for threads in (3, 40, 300):
+            rc.set_num_threads(threads)
+            assert_equal(run(plan, x[:batch], 256, cell=cell), alone)
+
+
+@pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize(("units", "batch"), [(17, 1), (200, 1), (200, 3), (33, 16)])
 def test_chunks_of_a_long_sequence(cell, units, batch, isa, rng):
     plan = random_plan(rng, cell, 5, units)
