@@ -20,8 +20,6 @@ from rnn_core._scoring.encoding import encode
 from rnn_core._scoring.models import checked, chosen, chosen_of_sequences, inputs_of
 from rnn_core._typing import Array
 
-# Bytes of a CSV file that is scored in parts, if pyarrow is there.
-_LARGE_BYTES = 32 << 20
 _ENGINES = ("ray", "spark")
 _OUTPUTS = (".npy", ".csv")
 _INPUTS = (".npy", ".npz", ".csv", ".csv.gz")
@@ -106,17 +104,8 @@ def _score(options: argparse.Namespace) -> None:
         options.input.name.endswith(_ARROW_INPUTS)
         or options.output.name.endswith(_ARROW_OUTPUTS)
         or any(getattr(options, name) for name in _ARROW_OPTIONS)
-        or _is_large_csv(options.input, options.output)
     )
     (_score_by_parts if arrow else _score_at_once)(options, progress)
-
-
-def _is_large_csv(source: Path, output: Path) -> bool:
-    """Return whether rows are better not held in memory, where pyarrow can help it."""
-    if not source.name.endswith((".csv", ".csv.gz")) or output.suffix != ".csv":
-        return False
-    large = source.is_file() and source.stat().st_size > _LARGE_BYTES
-    return large and importlib.util.find_spec("pyarrow") is not None
 
 
 # By pyarrow, in parts
@@ -248,8 +237,9 @@ def _read(model: Model, options: argparse.Namespace) -> tuple[Any, _tables.Colum
         return _tables.read_arrays(options.input, names), {}
     table = _tables.read_csv(options.input)
     kept = table.select(keep) if keep else {}
+    names = names or [name for name in table.columns if name not in kept] or list(table.columns)
     if options.encoder:
-        columns = table.filled(names or list(table.columns)[:1])
+        columns = table.filled(_split(options.columns) or names[:1])
         return encode(options.encoder, list(columns.values())), kept
     values = _tables.numbers(table, names)
     ids = inputs_of(model)[0].ids

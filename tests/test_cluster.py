@@ -258,6 +258,34 @@ def test_damaged_parts_are_skipped(table, model_path, tmp_path, here):
     assert "2.parquet,1,ids,cannot be read:" in report[1]
 
 
+def test_a_damaged_beginning_is_skipped(table, model_path, tmp_path, here):
+    path = table / "1.parquet"
+    chunk = pq.ParquetFile(path).metadata.row_group(0).column(2)
+    content = bytearray(path.read_bytes())
+    start = chunk.dictionary_page_offset or chunk.data_page_offset
+    content[start : start + chunk.total_compressed_size] = bytes(chunk.total_compressed_size)
+    path.write_bytes(content)
+    given = model_path, path, tmp_path / "out", ["ids"]
+    with pytest.raises(ValueError, match=r"cannot read .*1\.parquet, rows 1 to "):
+        rc.score_table(*given, engine="ray")
+    assert rc.score_table(*given, engine="ray", on_error="skip").errors == 200
+
+
+def test_a_file_that_was_out_of_reach_once_is_read(table, model_path, tmp_path, here, monkeypatch):
+    scorer = rc.Scorer(model_path, ["ids"], keep=["key"], names=["no", "yes"], on_error="skip")
+    calls, read = [], cluster.read
+
+    def once(*given):
+        calls.append(given)
+        if len(calls) == 2:
+            raise OSError("the network is down")
+        return read(*given)
+
+    monkeypatch.setattr(cluster, "read", once)
+    assert score_parts(scorer, table, tmp_path / "out", "ray", part_rows=PART) == (350, 0)
+    assert pq.read_table(tmp_path / "out").equals(expected(scorer, table))
+
+
 def test_files_of_other_columns_are_named(table, scorer, tmp_path, here):
     pq.write_table(pa.table({"key": [1], "ids": ["1 2"]}), table / "2.parquet")
     with pytest.raises(ValueError, match=r"2\.parquet: column 'ids' is string, expected list"):

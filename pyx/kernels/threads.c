@@ -22,15 +22,12 @@ enum {
     CROWDED_MICROSECONDS = 5000,
 };
 
-enum { LINE = 64 };
-
 struct rnn_team {
-    unsigned size;
+    int size;
+    atomic_int arrived;
+    atomic_uint round;
     atomic_uint last_round;
-    _Alignas(LINE) atomic_uint arrived; /* in all rounds together; a line that nobody else writes */
 };
-
-#define NO_ROUND (~0u)
 
 typedef enum { UNDECIDED, GO, GIVE_UP } decision;
 
@@ -115,20 +112,20 @@ static int announce(void) {
     return 1;
 }
 
-int rnn_team_size(const rnn_team *team) { return team ? (int)team->size : 1; }
+int rnn_team_size(const rnn_team *team) { return team ? team->size : 1; }
 
 int rnn_team_wait(rnn_team *team, int rank) {
     if (!team)
         return 1;
-    const unsigned round = atomic_load_explicit(&team->arrived, memory_order_relaxed) / team->size;
-    const unsigned all = (round + 1) * team->size;
+    const unsigned round = atomic_load_explicit(&team->round, memory_order_relaxed);
     if (rank == 0 && pool.lost > pool.most_lost)
         atomic_store(&team->last_round, round);
-    unsigned arrived = atomic_fetch_add(&team->arrived, 1) + 1;
-    if (arrived == all)
+    if (atomic_fetch_add(&team->arrived, 1) == team->size - 1) {
+        atomic_store(&team->arrived, 0);
+        atomic_store(&team->round, round + 1);
         announce();
-    for (double lost; arrived < all; arrived = atomic_load(&team->arrived)) {
-        lost = wait_while(&team->arrived, arrived);
+    } else {
+        const double lost = wait_while(&team->round, round);
         if (rank == 0)
             pool.lost += lost;
     }
@@ -236,9 +233,9 @@ static void hire(int workers) {
 static void open_job(int places, decision decided, rnn_team_work *work, void *argument) {
     pool.work = work;
     pool.argument = argument;
-    pool.team.size = (unsigned)places + 1;
+    pool.team.size = places + 1;
     atomic_store(&pool.team.arrived, 0);
-    atomic_store(&pool.team.last_round, NO_ROUND);
+    atomic_store(&pool.team.last_round, atomic_load(&pool.team.round) - 1);
     atomic_store(&pool.decided, decided);
     atomic_store(&pool.finished, 0);
     mark_core();

@@ -120,7 +120,9 @@ class Job:
         """Return nulls for the rows of a part that cannot be read, and what is kept of them."""
         table, names, why = read_by_column(self.source, part, self.columns, self.scorer)
         result, faults = self.scorer.score(table, part.first)
-        return result, [Fault(fault.row, names, f"cannot be read: {why}") for fault in faults]
+        if names:
+            faults = [Fault(fault.row, names, f"cannot be read: {why}") for fault in faults]
+        return result, faults
 
     def _write(self, index: int, aside: str, table: Any, faults: Sequence[Fault]) -> None:
         from pyarrow import BufferOutputStream, parquet

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,10 +45,13 @@ def name_of(encoder: Any) -> str:
 
 
 def source_of(encoder: Any) -> bytes:
-    """Return the text of the module that an encoder is in, nothing if it is not in a file."""
-    module = inspect.getmodule(function_of(encoder))
-    file = getattr(module, "__file__", None)
-    return Path(file).read_bytes() if file and Path(file).is_file() else b""
+    """Return the text of an encoder, of its module if it is given as that; nothing without any."""
+    function = function_of(encoder)
+    try:
+        whole = inspect.getmodule(function) if isinstance(encoder, str) else None
+        return inspect.getsource(whole or function).encode()
+    except (OSError, TypeError):
+        return b""
 
 
 def encode(encoder: Any, columns: Sequence[list[str]]) -> Any:

@@ -60,7 +60,7 @@ def read_by_column(
 ) -> tuple[Any, str, str]:
     """Return a part as `read` does, null in the columns that cannot be read and in the inputs.
 
-    Returns also these columns' names as one, all if none is to blame alone, and why.
+    Returns also these columns' names as one, and why; or all as it is, "", "" if each can be read.
 
     Raises:
         OSError, ValueError: nothing can be read.
@@ -73,17 +73,17 @@ def read_by_column(
     inputs = [name for names in scorer.input_columns(schema) for name in names]
     arrays: dict[str, Any] = {}
     broken: list[str] = []
-    why = "is broken"
+    why = ""
     for name in columns:
         try:
             arrays[name] = read(source, part, [name]).column(0)
         except (OSError, ValueError) as error:
             broken, why = [*broken, name], str(error)
     for field in schema:
-        if field.name not in arrays or field.name in inputs:
+        if field.name not in arrays or (broken and field.name in inputs):
             arrays[field.name] = pa.nulls(part.rows, field.type)
     ordered = [arrays[name] for name in columns]
-    return pa.Table.from_arrays(ordered, schema=schema), listed(broken or columns), why
+    return pa.Table.from_arrays(ordered, schema=schema), listed(broken), why
 
 
 def located(location: Any) -> tuple[Any, str]:
@@ -151,6 +151,17 @@ def _cut(metadata: Any, columns: Sequence[str], part_rows: int) -> Iterator[tupl
         first = last
 
 
+def _part_rows(scorer: Scorer, source: Any, path: str, columns: Sequence[str]) -> int:
+    try:
+        sample = read(source, Part(path, 0, sizes.SAMPLE_ROWS), columns)
+    except (OSError, ValueError) as error:
+        if not scorer._skip:
+            rows = f"rows 1 to {sizes.SAMPLE_ROWS}"
+            raise ValueError(f"cannot read {path}, {rows}: {error}") from error
+        return sizes.MAX_ROWS  # what the metadata say of its bytes bounds them
+    return sizes.part_rows(scorer, sample)
+
+
 def planned(
     scorer: Scorer, location: Any, part_rows: int | None
 ) -> tuple[Any, list[Part], list[str], dict[str, Any]]:
@@ -164,8 +175,7 @@ def planned(
     scorer.schema(first)
     if part_rows is None:
         largest = max(zip(files, opened, strict=True), key=lambda each: each[1][1].num_rows)[0]
-        sample = read(source, Part(largest.path, 0, sizes.SAMPLE_ROWS), columns)
-        part_rows = sizes.part_rows(scorer, sample)
+        part_rows = _part_rows(scorer, source, largest.path, columns)
     parts, known = [], []
     for info, (schema, metadata) in zip(files, opened, strict=True):
         for name in columns:

@@ -225,6 +225,8 @@ class Scorer:
         """
         check_columns(schema, self.keep)
         kept = [schema.field(name) for name in self.keep]
+        if self._skip:  # what cannot be read is null
+            kept = [field.with_nullable(True) for field in kept]
         fields = [field.with_nullable(True) for field in self._form(schema).fields()]
         names = [field.name for field in kept + fields]
         twice = next((name for name in names if names.count(name) > 1), None)

@@ -15,8 +15,9 @@ from rnn_core._scoring.scorer import Scorer
 MIN_ROWS, MAX_ROWS = 1 << 4, 1 << 18
 PART_BYTES = 64 << 20
 SAMPLE_ROWS = 256
-# Pieces of a part, which is cut between them where its rows are longer than the first ones are.
-_PIECES = 256
+# A part is cut between pieces of it where its rows are longer than the first ones are: into so
+# many at most, fewer if there are many columns to measure.
+_PIECES, _FEWEST_PIECES = 256, 4
 
 
 def part_rows(scorer: Scorer, sample: Any) -> int:
@@ -48,7 +49,10 @@ def parts_of(batches: Iterable[Any], schema: Any, part_rows: int) -> Iterator[An
         part_rows: at most.
     """
     pa = pyarrow()
-    piece_rows = max(1, part_rows // _PIECES)
+    fixed = {field.name: _row_bytes(field.type) for field in schema}
+    varying = [name for name, size in fixed.items() if size is None]
+    row_bytes = sum(size for size in fixed.values() if size is not None)
+    piece_rows = max(1, part_rows // max(_FEWEST_PIECES, _PIECES // max(1, len(varying))))
     held: list[Any] = []
     rows = size = 0  # of the whole pieces that are held
     open_rows = open_size = 0  # of the piece after them
@@ -61,11 +65,13 @@ def parts_of(batches: Iterable[Any], schema: Any, part_rows: int) -> Iterator[An
 
     for batch in batches:
         held.append(batch)
+        columns = [batch.column(name) for name in varying]
         at = 0
         while at < batch.num_rows:
-            some = batch.slice(at, piece_rows - open_rows)
-            at, open_rows = at + some.num_rows, open_rows + some.num_rows
-            open_size += sum(map(_value_bytes, some.columns))
+            count = min(piece_rows - open_rows, batch.num_rows - at)
+            some = [column.slice(at, count) for column in columns]
+            open_size += row_bytes * count + sum(map(_value_bytes, some))
+            at, open_rows = at + count, open_rows + count
             if rows and size + open_size > PART_BYTES:
                 yield cut(rows)
             if open_rows == piece_rows:
@@ -77,20 +83,30 @@ def parts_of(batches: Iterable[Any], schema: Any, part_rows: int) -> Iterator[An
         yield cut(rows + open_rows)
 
 
+def _row_bytes(kind: Any) -> int | None:
+    """Return how many bytes a row's values of a type take, None if that depends on the row."""
+    count = 1
+    while pyarrow().types.is_fixed_size_list(kind):
+        count, kind = count * kind.list_size, kind.value_type
+    if is_list(kind) or _is_bytes(kind):
+        return None
+    try:
+        return count * max(1, int(kind.bit_width) // 8)
+    except ValueError:  # of a kind that is only ever copied
+        return count * 8
+
+
 def _value_bytes(array: Any) -> int:
     """Return how many bytes a column's values take: a sum over its rows."""
     from pyarrow import compute
 
     while is_list(array.type):
         array = array.flatten()
-    types = pyarrow().types
-    if is_text(array.type) or types.is_binary(array.type) or types.is_large_binary(array.type):
+    if _is_bytes(array.type):
         return compute.sum(compute.binary_length(array)).as_py() or 0
-    return len(array) * _value_size(array.type)
+    return len(array) * (_row_bytes(array.type) or 0)
 
 
-def _value_size(kind: Any) -> int:
-    try:
-        return int(kind.bit_width) // 8 or 1
-    except ValueError:  # of no fixed size
-        return 8
+def _is_bytes(kind: Any) -> bool:
+    types = pyarrow().types
+    return bool(is_text(kind) or types.is_binary(kind) or types.is_large_binary(kind))

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rnn_core._scoring.arrow import column_of, pyarrow
+from rnn_core._scoring.arrow import column_of, is_list, pyarrow
 from rnn_core._tables import first_line_names, read_arrays
 
 # What is read at once, at most.
@@ -29,7 +29,7 @@ def _is_damage(error: Exception) -> bool:
     """Return whether an error says that a file that is there cannot be read."""
     errors = (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error)
     damage = isinstance(error, (pyarrow().ArrowException, *errors))
-    return damage and not isinstance(error, FileNotFoundError)
+    return damage and not isinstance(error, (FileNotFoundError, MemoryError))
 
 
 def _in_words(error: Exception) -> str:
@@ -112,19 +112,20 @@ class Source:
     def _without_damage(self, row: int, columns: Sequence[str], error: Exception) -> Any:
         """Return rows from a broken one on; raise ValueError if they are not to be passed over."""
         pa = pyarrow()
-        end = None if self._inputs is None else self._end(row)
-        last = row + 1 if end is None else min(end, row + _BATCH_ROWS)
-        arrays = {name: self._column(name, row, last) for name in columns}
-        broken = [name for name in columns if arrays[name] is None]
-        one = f", column {broken[0]!r}" if len(broken) == 1 else ""
+        end = self._end(row)
+        last = row if end is None else min(end, row + _BATCH_ROWS)
+        arrays = {name: self._column(name, row, last) for name in columns if end is not None}
+        broken = [name for name in arrays if arrays[name] is None]
         if self._inputs is None or end is None:
+            one = f", column {broken[0]!r}" if len(broken) == 1 else ""
             where = f"{self.path} after row {row:,}{one}"
             raise ValueError(f"cannot read {where}: {_in_words(error)}") from error
-        why = f"cannot be read: {_in_words(error)}"
-        self.unreadable.append(Unreadable(row, last, ", ".join(broken or columns), why))
+        if broken:
+            why = f"cannot be read: {_in_words(error)}"
+            self.unreadable.append(Unreadable(row, last, ", ".join(broken), why))
         schema = pa.schema([self.schema.field(name) for name in columns])
         for field in schema:
-            if arrays[field.name] is None or not broken or field.name in self._inputs:
+            if arrays[field.name] is None or (broken and field.name in self._inputs):
                 arrays[field.name] = pa.nulls(last - row, field.type)
         return pa.RecordBatch.from_arrays(list(arrays.values()), schema=schema)
 
@@ -161,6 +162,17 @@ def _plain_batch(batch: Any) -> Any:
         for column in batch.columns
     ]
     return pa.RecordBatch.from_arrays(columns, schema=plain)
+
+
+def _check_offsets(array: Any) -> None:
+    """Raise ArrowInvalid for offsets that lead astray, where Arrow aborts or reads anything."""
+    pa = pyarrow()
+    if pa.types.is_string(array.type):
+        array = array.view(pa.binary())
+    elif pa.types.is_large_string(array.type):
+        array = array.view(pa.large_binary())
+    types = pa.types.is_binary, pa.types.is_large_binary, is_list
+    array.validate(full=any(test(array.type) for test in types))
 
 
 class Parquet(Source):
@@ -219,8 +231,8 @@ class Ipc(Source):
             for index in range(file.num_record_batches):
                 try:
                     batch = file.get_batch(index).select(columns)
-                    # Offsets are as they are in the file: Arrow aborts where they lead astray.
-                    batch.validate(full=True)
+                    for column in batch.columns:
+                        _check_offsets(column)
                 except (pyarrow().ArrowException, OSError):
                     rows = self._rows_of(index)
                     if rows is None or start < first + rows:

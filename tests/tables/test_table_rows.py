@@ -138,6 +138,46 @@ def test_the_encoder_of_parts_is_that_of_the_rest(tmp_path, monkeypatch):
     assert "blas" in Scorer(model).options()["computed_by"]
 
 
+def test_an_encoder_is_known_by_its_own_text():
+    def encode(texts):
+        return np.ones((len(texts), 1))
+
+    model = Sequential([Dense(1, input_shape=(1,))])
+    options = Scorer(model, encoder=encode).options()
+    assert options["encoder_source"] == Scorer(model, encoder=encode).options()["encoder_source"]
+
+    def encode(texts):
+        return np.zeros((len(texts), 1))
+
+    assert options["encoder_source"] != Scorer(model, encoder=encode).options()["encoder_source"]
+
+
+def test_odd_text_is_kept_as_it_is(tmp_path):
+    """Bytes that are no UTF-8 in a column that is only copied."""
+    lengths, text = np.array([0, 1, 3, 4], np.int32), b"a\xff\xfed"
+    buffers = [None, pa.py_buffer(lengths), pa.py_buffer(text)]
+    names = pa.StringArray.from_buffers(3, *buffers[1:])
+    source, out = tmp_path / "in.arrow", tmp_path / "out.arrow"
+    table = pa.table({"x": [1.0, 2.0, 3.0], "name": names})
+    with pa.OSFile(str(source), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+    model = Sequential([Dense(1, kernel_initializer="ones", input_shape=(1,))])
+    assert rc.score_table(model, source, out, ["x"], keep=["name"]).errors == 0
+    kept = pyarrow.feather.read_table(out).column("name").chunk(0)
+    assert kept.view(pa.binary()).to_pylist() == [b"a", b"\xff\xfe", b"d"]
+
+
+def test_sizes_of_parts_are_those_of_values(rng):
+    fixed = pa.FixedSizeListArray.from_arrays(np.zeros(60, np.int16), 3)
+    lists = pa.array([[1] * n for n in range(20)], pa.list_(pa.int32()))
+    texts = pa.array(["x" * n for n in range(20)])
+    assert sizes._row_bytes(fixed.type) == 6
+    assert sizes._row_bytes(pa.bool_()) == 1
+    assert sizes._value_bytes(lists.slice(5, 3)) == 4 * (5 + 6 + 7)
+    assert sizes._value_bytes(texts.slice(5, 3)) == 5 + 6 + 7
+    assert sizes._row_bytes(lists.type) is sizes._row_bytes(texts.type) is None
+
+
 def test_outputs_of_different_lengths_need_lists(tmp_path, monkeypatch, capsys):
     Sequential([Input((None, 1)), LSTM(2, return_sequences=True)]).save(tmp_path / "m.safetensors")
     (tmp_path / "my_steps.py").write_text(

@@ -252,6 +252,16 @@ def test_a_broken_record_batch_is_skipped(column, parquet, table, expected, tmp_
     assert all(why.startswith("cannot be read: ") for _, _, why in lines)
 
 
+@pytest.mark.parametrize("suffix", [".parquet", ".feather"])
+def test_a_broken_column_that_is_never_null(suffix, table, tmp_path):
+    schema = table.schema.set(0, pa.field("id", pa.int64(), nullable=False))
+    parquet, out = tmp_path / "ids.parquet", tmp_path / f"out{suffix}"
+    pq.write_table(table.cast(schema), parquet, row_group_size=700)
+    damage(parquet, 0)
+    done = rc.score_table(MODEL, parquet, out, ["ids"], keep=["id"], on_error="skip")
+    assert done.errors == read(out).column("id").null_count == 700
+
+
 def test_a_broken_batch_of_arrow_is_skipped(table, expected, tmp_path):
     source, out = tmp_path / "ids.feather", tmp_path / "out.parquet"
     ids = pa.array(table.column("ids").to_pylist(), pa.list_(pa.int32()))

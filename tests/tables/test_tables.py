@@ -14,7 +14,7 @@ import pytest
 from surname_tables import MODEL, NAMES, ROWS, left_in, read, values
 
 import rnn_core as rc
-from rnn_core import LSTM, Dense, Embedding, Sequential, _cli, _cli_score
+from rnn_core import LSTM, Dense, Embedding, Sequential, _cli
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".arrow", ".feather", ".csv", ".csv.gz"])
@@ -226,28 +226,6 @@ def test_bad_outputs(output, options, message, parquet, tmp_path, capsys):
     assert score(*arguments) == 2
     assert message in capsys.readouterr().err
     assert left_in(tmp_path) == ["ids.parquet"]
-
-
-def test_a_large_csv_goes_by_parts(tmp_path, ids, monkeypatch):
-    words = ["score", MODEL, tmp_path / "ids.csv", "-o", tmp_path / "out.csv", "--keep", "first"]
-    words = [*map(str, words), "--columns", ",".join(map(str, range(20)))]
-    header = ",".join([*map(str, range(20)), "first"])
-    rows = [",".join([*map(str, row), f"n{row[0]}"]) for row in ids[:1500]]
-    (tmp_path / "ids.csv").write_text("\n".join([header, *rows, ""]))
-    assert _cli.main(words) == 0
-    at_once = pa.csv.read_csv(tmp_path / "out.csv")
-    score, ran = _cli_score._score_by_parts, []
-    monkeypatch.setattr(_cli_score, "_LARGE_BYTES", 1000)
-    monkeypatch.setattr(
-        _cli_score, "_score_by_parts", lambda *given: ran.append(1) or score(*given)
-    )
-    assert _cli.main(words) == 0
-    by_parts = pa.csv.read_csv(tmp_path / "out.csv")
-    assert ran
-    assert by_parts.schema.equals(at_once.schema)
-    assert by_parts.column("first").equals(at_once.column("first"))
-    found, expected = (values(t, t.column_names[1:]).astype("f") for t in (by_parts, at_once))
-    np.testing.assert_array_equal(found, expected)
 
 
 def test_what_needs_no_pyarrow_does_without(tmp_path, ids):
