@@ -18,6 +18,7 @@ from rnn_core._files import replacing
 from rnn_core._model import Model
 from rnn_core._scoring.encoding import encode
 from rnn_core._scoring.models import checked, chosen, chosen_of_sequences, inputs_of
+from rnn_core._scoring.sequences import are_no_ids
 from rnn_core._typing import Array
 
 _ENGINES = ("ray", "spark")
@@ -244,7 +245,13 @@ def _read(model: Model, options: argparse.Namespace) -> tuple[Any, _tables.Colum
     values = _tables.numbers(table, names)
     ids = inputs_of(model)[0].ids
     if ids is not None:
-        _tables.refuse_ids(table, names, values, ids)
+        wrong = are_no_ids(values, ids)
+        if wrong.any():
+            row, column = np.argwhere(wrong)[0]
+            raise ValueError(
+                f"{table.place(row)}: column {names[column]!r} is {values[row, column]:.17g}, "
+                f"expected a whole number, 0 to {ids - 1}"
+            )
     return _steps(model, values, options.input), kept
 
 

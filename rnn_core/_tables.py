@@ -156,26 +156,6 @@ def numbers(table: Table, names: Sequence[str] | None) -> Array:
     return values
 
 
-def refuse_ids(table: Table, names: Sequence[str] | None, values: Array, count: int) -> None:
-    """Raise ValueError with a line and a column if values are no ids below a count.
-
-    Args:
-        table: that was read.
-        names: of its columns, all if None.
-        values: what `numbers` returned of these.
-        count: of ids.
-    """
-    wrong = ~((values >= 0) & (values < count) & (values == np.floor(values)))
-    if not wrong.any():
-        return
-    row, column = map(int, np.argwhere(wrong)[0])
-    name = list(names or table.columns)[column]
-    raise ValueError(
-        f"{table.place(row)}: column {name!r} is {values[row, column]:.17g}, "
-        f"expected a whole number, 0 to {count - 1}"
-    )
-
-
 def read_arrays(path: Path, names: Sequence[str] | None) -> Any:
     """Return a ``.npy`` file's array, or a ``.npz`` file's: one, or a dict of several.
 

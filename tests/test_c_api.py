@@ -1,5 +1,6 @@
 """The C library: against loops of its own, under gcc's sanitizers, and the example."""
 
+import ctypes
 import os
 import re
 import shutil
@@ -127,6 +128,9 @@ def test_a_shared_object_takes_the_library(plain_library, tmp_path):
         "}\n"
     )
     link(source, plain_library, plugin, "-shared", "-fPIC")
+    isa = ctypes.CDLL(str(plugin)).rnn_core_isa
+    isa.restype = ctypes.c_char_p
+    assert isa().decode() in _engine.available_isas()
 
 
 def test_a_cpp_compiler_takes_the_header(plain_library, tmp_path):

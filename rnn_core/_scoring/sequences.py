@@ -241,23 +241,26 @@ def _text(shape: Sequence[int | None]) -> str:
     return f"({', '.join('any' if n is None else str(n) for n in shape)})"
 
 
+def are_no_ids(ids: Array, count: int) -> Array:
+    """Return which numbers are no whole ones from 0 to below a count."""
+    wrong: Array = ~((ids >= 0) & (ids < count))
+    return wrong | (np.floor(ids) != ids) if ids.dtype.kind == "f" else wrong
+
+
 def _refuse_ids(sequences: Sequences, count: int, name: str) -> None:
     ids = sequences.values
     if not ids.size or ids.dtype.kind == "b":
         return
-    expected = f"expected 0 to {count - 1}"
-    if ids.dtype.kind == "f":
-        whole = np.isfinite(ids) & (np.floor(ids) == ids)
-        wrong = ~whole | (ids < 0) | (ids >= count)
-        expected = "expected a whole number, 0 to " + str(count - 1)
-    elif ids.min() >= 0 and ids.max() < count:
+    whole = ids.dtype.kind != "f"
+    if whole and ids.min() >= 0 and ids.max() < count:
         return
-    else:
-        wrong = (ids < 0) | (ids >= count)
+    wrong = are_no_ids(ids, count)
+    expected = f"expected {'' if whole else 'a whole number, '}0 to {count - 1}"
+    steps: Array = wrong.reshape(len(ids), -1).any(axis=1)
     _refuse_steps(
         name,
         sequences.offsets,
-        wrong.reshape(len(ids), -1).any(axis=1),
+        steps,
         lambda step: f"is {ids[step][wrong[step]].flat[0]}, {expected}",
     )
 
