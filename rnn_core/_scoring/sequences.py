@@ -256,7 +256,7 @@ def _refuse_ids(sequences: Sequences, count: int, name: str) -> None:
         return
     wrong = are_no_ids(ids, count)
     expected = f"expected {'' if whole else 'a whole number, '}0 to {count - 1}"
-    steps: Array = wrong.reshape(len(ids), -1).any(axis=1)
+    steps: Array = wrong.reshape(len(ids), -1).max(axis=1, initial=False)
     _refuse_steps(
         name,
         sequences.offsets,
