@@ -4,4 +4,5 @@
 #define ISA arm64
 #define VECTOR_BYTES 16
 #define ACCUMULATORS 24
+#define UNROLL 4
 #include "kernels_impl.h"

@@ -1,7 +1,8 @@
 /* The kernels of one instruction set; each ISA's .c file includes it once.
  *
- * Needs ISA, the table's name as a token, VECTOR_BYTES, the width of its registers, and
- * ACCUMULATORS, how many of them a product may fill with sums: the rest hold its factors.
+ * Needs ISA, the table's name as a token, VECTOR_BYTES, the width of its registers, ACCUMULATORS,
+ * how many of them a product may fill with sums: the rest hold its factors, and UNROLL, how many
+ * products it adds to a sum at a time: one, where the compiler would load more factors than fit.
  * SPDX-License-Identifier: MIT
  */
 #include "kernels.h"

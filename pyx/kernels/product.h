@@ -20,34 +20,47 @@ typedef void tile_product(ptrdiff_t depth, const float *const *a, const float *b
                           const float *const *init, ptrdiff_t init_at, float *const *out,
                           ptrdiff_t out_at);
 
-/* The arguments rows, strips and vectors are constants wherever this is expanded. */
-static inline __attribute__((always_inline)) void
-tile_of(const int rows, const int strips, const int vectors, ptrdiff_t depth, const float *const *a,
-        const float *b, const float *const *init, ptrdiff_t init_at, float *const *out,
-        ptrdiff_t out_at) {
-    enum { COLUMNS = RNN_STRIPS * 2 };
+enum { COLUMNS = RNN_STRIPS * 2 }; /* vectors of a row's sums, at most */
+
+/* The arguments rows, strips and vectors are constants wherever these are expanded. */
+
+/* sum[row][strip][j] += a[row][k] * b[strip][k][j] */
+INLINE void add_outer(const int rows, const int strips, const int vectors, ptrdiff_t depth,
+                      ptrdiff_t k, const float *const *a, const float *b, vec (*sum)[COLUMNS]) {
     const int columns = strips * vectors;
-    const ptrdiff_t width = vectors * LANES, strip = depth * width;
-    vec sum[MAX_ROWS][COLUMNS];
+    vec weight[COLUMNS];
+    UNROLLED for (int j = 0; j < columns; j++) weight[j] =
+        T(load)(b + (j / vectors * depth * vectors + j % vectors) * LANES);
+    UNROLLED for (int r = 0; r < rows; r++) {
+        vec value = T(broadcast)(a[r][k]);
+        UNROLLED for (int j = 0; j < columns; j++) sum[r][j] += value * weight[j];
+    }
+}
+
+/* sum += a.B; several k at a time, for the instructions that only count take the place of others */
+INLINE void add_product(const int rows, const int strips, const int vectors, ptrdiff_t depth,
+                        const float *const *a, const float *b, vec (*sum)[COLUMNS]) {
+    const ptrdiff_t width = vectors * LANES;
     const float *row[MAX_ROWS];
-    UNROLLED for (int r = 0; r < rows; r++) {
-        const float *from = init[r] + init_at;
-        row[r] = a[r];
-        UNROLLED for (int j = 0; j < columns; j++) sum[r][j] = T(load)(from + j * LANES);
-    }
-    for (ptrdiff_t k = 0; k < depth; k++, b += width) {
-        vec weight[COLUMNS];
-        UNROLLED for (int j = 0; j < columns; j++) weight[j] =
-            T(load)(b + j / vectors * strip + j % vectors * LANES);
-        UNROLLED for (int r = 0; r < rows; r++) {
-            vec value = T(broadcast)(row[r][k]);
-            UNROLLED for (int j = 0; j < columns; j++) sum[r][j] += value * weight[j];
-        }
-    }
-    UNROLLED for (int r = 0; r < rows; r++) {
-        float *to = out[r] + out_at;
-        UNROLLED for (int j = 0; j < columns; j++) T(store)(to + j * LANES, sum[r][j]);
-    }
+    UNROLLED for (int r = 0; r < rows; r++) row[r] = a[r];
+    ptrdiff_t k = 0;
+    for (; k + UNROLL <= depth; k += UNROLL, b += UNROLL * width)
+        UNROLLED for (int u = 0; u < UNROLL; u++)
+            add_outer(rows, strips, vectors, depth, k + u, row, b + u * width, sum);
+    for (; k < depth; k++, b += width)
+        add_outer(rows, strips, vectors, depth, k, row, b, sum);
+}
+
+INLINE void tile_of(const int rows, const int strips, const int vectors, ptrdiff_t depth,
+                    const float *const *a, const float *b, const float *const *init,
+                    ptrdiff_t init_at, float *const *out, ptrdiff_t out_at) {
+    const int columns = strips * vectors;
+    vec sum[MAX_ROWS][COLUMNS];
+    UNROLLED for (int r = 0; r < rows; r++) UNROLLED for (int j = 0; j < columns; j++) sum[r][j] =
+        T(load)(init[r] + init_at + j * LANES);
+    add_product(rows, strips, vectors, depth, a, b, sum);
+    UNROLLED for (int r = 0; r < rows; r++) UNROLLED for (int j = 0; j < columns; j++)
+        T(store)(out[r] + out_at + j * LANES, sum[r][j]);
 }
 
 #define FITS(rows, strips) ((rows) * (strips) * 2 <= ACCUMULATORS)

@@ -3,21 +3,11 @@
  * SPDX-License-Identifier: MIT
  */
 
-enum { ROW_VECTORS = RNN_STRIPS * 2 };
-
-/* sum[strip, vector] += a.B for some strips of a panel. */
-INLINE void add_product(const int strips, const int vectors, const rnn_matrix *matrix,
-                        const rnn_cut *cut, const rnn_panel *panel, const float *a, vec *sum) {
-    const ptrdiff_t depth = matrix->depth, width = vectors * LANES;
-    const float *b = matrix->strips + depth * cut->gates * panel->before;
-    vec partial[ROW_VECTORS]; /* not `sum`: the compiler keeps these in registers */
-    UNROLLED for (int j = 0; j < strips * vectors; j++) partial[j] = sum[j];
-    for (ptrdiff_t k = 0; k < depth; k++, b += width) {
-        const vec value = T(broadcast)(a[k]);
-        UNROLLED for (int j = 0; j < strips * vectors; j++) partial[j] +=
-            value * T(load)(b + j / vectors * depth * width + j % vectors * LANES);
-    }
-    UNROLLED for (int j = 0; j < strips * vectors; j++) sum[j] = partial[j];
+/* sum[strip, vector] += a.B */
+INLINE void add_row_product(const int strips, const int vectors, const rnn_matrix *matrix,
+                            const rnn_cut *cut, const rnn_panel *panel, const float *a, vec *sum) {
+    const float *b = matrix->strips + matrix->depth * cut->gates * panel->before;
+    add_product(1, strips, vectors, matrix->depth, &a, b, (vec(*)[COLUMNS])sum);
 }
 
 /* sum = x.W + b, or the z row that has it. */
@@ -28,17 +18,17 @@ INLINE void begin_sums(const int strips, const int vectors, const rnn_packed *la
     const float *from = (s->z ? s->z[0] : layer->bias) + z_at;
     UNROLLED for (int j = 0; j < strips * vectors; j++) sum[j] = T(load)(from + j * LANES);
     if (!s->z)
-        add_product(strips, vectors, &part->kernel, &part->cut, panel, s->x[0], sum);
+        add_row_product(strips, vectors, &part->kernel, &part->cut, panel, s->x[0], sum);
 }
 
 INLINE void lstm_panel(const int vectors, const rnn_packed *layer, const rnn_panel *panel,
                        const rnn_packed_step *s) {
     const rnn_part *part = &layer->part[0];
     float *c = s->c[0] + panel->before, *h = s->next_h[0] + panel->before;
-    vec sum[ROW_VECTORS], new_c[2];
+    vec sum[COLUMNS], new_c[2];
     ratio o[2];
     begin_sums(4, vectors, layer, panel, s, sum);
-    add_product(4, vectors, &part->recurrent_kernel, &part->cut, panel, s->a[0], sum);
+    add_row_product(4, vectors, &part->recurrent_kernel, &part->cut, panel, s->a[0], sum);
     UNROLLED for (int v = 0; v < vectors; v++) {
         const vec gates[] = {sum[v], sum[vectors + v], sum[2 * vectors + v], sum[3 * vectors + v]};
         new_c[v] = lstm_c(layer, 1, gates, T(load)(c + v * LANES), &o[v]);
@@ -53,14 +43,14 @@ INLINE void gru_after_panel(const int vectors, const rnn_packed *layer, const rn
     const rnn_part *part = &layer->part[0];
     const float *h = s->h[0] + panel->before, *bias = layer->recurrent_bias + panel->before;
     float *next_h = s->next_h[0] + panel->before;
-    vec sum[ROW_VECTORS], x_sum[2], acted_on[2];
+    vec sum[COLUMNS], x_sum[2], acted_on[2];
     ratio z[2];
     begin_sums(3, vectors, layer, panel, s, sum);
     UNROLLED for (int v = 0; v < vectors; v++) {
         x_sum[v] = sum[CANDIDATE * vectors + v];
         sum[CANDIDATE * vectors + v] = T(load)(bias + v * LANES);
     }
-    add_product(3, vectors, &part->recurrent_kernel, &part->cut, panel, s->a[0], sum);
+    add_row_product(3, vectors, &part->recurrent_kernel, &part->cut, panel, s->a[0], sum);
     UNROLLED for (int v = 0; v < vectors; v++) {
         const vec gates[] = {sum[v], sum[vectors + v], sum[2 * vectors + v]};
         acted_on[v] = gru_after_r(layer, 1, gates, x_sum[v], &z[v]);
@@ -72,9 +62,9 @@ INLINE void gru_after_panel(const int vectors, const rnn_packed *layer, const rn
 INLINE void simple_rnn_panel(const int strips, const int vectors, const rnn_packed *layer,
                              const rnn_panel *panel, const rnn_packed_step *s) {
     const rnn_part *part = &layer->part[0];
-    vec sum[ROW_VECTORS];
+    vec sum[COLUMNS];
     begin_sums(strips, vectors, layer, panel, s, sum);
-    add_product(strips, vectors, &part->recurrent_kernel, &part->cut, panel, s->a[0], sum);
+    add_row_product(strips, vectors, &part->recurrent_kernel, &part->cut, panel, s->a[0], sum);
     UNROLLED for (int j = 0; j < strips * vectors; j++)
         T(store)(s->next_h[0] + panel->before + j * LANES, simple_rnn(layer, 1, sum[j]));
 }
@@ -97,7 +87,7 @@ PANEL(simple_rnn_panel_8, simple_rnn, 4, 2)
 #undef PANEL
 
 /* By cell and vectors of a gate. */
-static row_panel *const row_panels[RNN_CELLS][ROW_VECTORS + 1] = {
+static row_panel *const row_panels[RNN_CELLS][COLUMNS + 1] = {
     [RNN_SIMPLE_RNN] = {NULL, simple_rnn_panel_1, simple_rnn_panel_2, NULL, simple_rnn_panel_4,
                         NULL, simple_rnn_panel_6, NULL, simple_rnn_panel_8},
     [RNN_LSTM] = {NULL, lstm_panel_1, lstm_panel_2},

@@ -4,4 +4,5 @@
 #define ISA x86_64
 #define VECTOR_BYTES 16
 #define ACCUMULATORS 12
+#define UNROLL 1
 #include "kernels_impl.h"

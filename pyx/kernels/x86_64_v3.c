@@ -4,4 +4,5 @@
 #define ISA x86_64_v3
 #define VECTOR_BYTES 32
 #define ACCUMULATORS 12
+#define UNROLL 4
 #include "kernels_impl.h"

@@ -4,4 +4,5 @@
 #define ISA x86_64_v4
 #define VECTOR_BYTES 64
 #define ACCUMULATORS 24
+#define UNROLL 4
 #include "kernels_impl.h"
