@@ -11,7 +11,17 @@ from setuptools import Extension, setup
 KERNELS = "pyx/kernels"
 HEADERS = sorted(glob.glob(f"{KERNELS}/*.h"))
 # What is the same on every ISA.
-NAMES = ("dispatch", "pack", "batch", "sequence", "nodes", "order", "projection", "threads")
+NAMES = (
+    "dispatch",
+    "pack",
+    "batch",
+    "block",
+    "sequence",
+    "nodes",
+    "order",
+    "projection",
+    "threads",
+)
 COMMON = [f"{KERNELS}/{name}.c" for name in NAMES]
 # What dispatch.c probes for: the parts of the psABI levels that the kernels use.
 V3 = ["-mavx2", "-mfma"]
