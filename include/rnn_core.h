@@ -78,7 +78,7 @@ void rnn_core_stream_get(const rnn_core_stream *stream, float *h, float *c);
 /* One step: x (features,) to out (units,), which may be NULL. */
 void rnn_core_step(rnn_core_stream *stream, const float *x, float *out);
 
-/* A batch of sequences. */
+/* A batch of sequences; no array overlaps another. */
 typedef struct {
     size_t batch, timesteps;
     const float *x;            /* IN (batch, timesteps, features) */

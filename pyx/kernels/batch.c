@@ -6,7 +6,7 @@
 #include "batch.h"
 
 void rnn_emit(const rnn_batch *b, ptrdiff_t row, ptrdiff_t s, const void *h, size_t size) {
-    char *out = b->out + row * b->out_row + s * b->out_step;
+    char *out = rnn_output(b, row, s);
     if (rnn_counts(b, row, rnn_time(b, s)))
         memcpy(out, h, size);
     else if (s == 0 || b->zero_output_for_mask)

@@ -16,7 +16,7 @@ typedef struct {
     ptrdiff_t mask_row, mask_step;
     void *h;   /* INOUT (rows, units) */
     void *c;   /* INOUT (rows, units) or NULL */
-    char *out; /* OUT (rows, timesteps, units), or (rows, units) if only the last */
+    char *out; /* OUT (rows, timesteps, units), or (rows, units) if only the last; not x */
     ptrdiff_t out_row, out_step; /* in bytes */
     int sequences, go_backwards, zero_output_for_mask;
 } rnn_batch;
@@ -28,6 +28,11 @@ static inline ptrdiff_t rnn_time(const rnn_batch *b, ptrdiff_t s) {
 
 static inline int rnn_counts(const rnn_batch *b, ptrdiff_t row, ptrdiff_t t) {
     return !b->mask || b->mask[row * b->mask_row + t * b->mask_step];
+}
+
+/* Where the output of a row's step `s` goes. */
+static inline char *rnn_output(const rnn_batch *b, ptrdiff_t row, ptrdiff_t s) {
+    return b->out + row * b->out_row + s * b->out_step;
 }
 
 /* Writes the output of a row's step `s`, `size` bytes: h, or what a masked step gives. */

@@ -94,13 +94,21 @@ static void project_chunk(member *m, ptrdiff_t start, ptrdiff_t end) {
     project(m);
 }
 
-/* Gathers the rows that count at a time; their z rows begin at `z`, or are the table's. Returns
+/* Whether h is computed in its place among the outputs: it fills its panels, and no mask gives an
+ * earlier one. */
+static int is_output(const rnn_block *k) {
+    return k->batch->sequences && !k->batch->mask && k->layer->row_size == k->layer->units;
+}
+
+/* Gathers the rows that count at step `s`; their z rows begin at `z`, or are the table's. Returns
  * where the next step's begin. */
-static float *gather(member *m, ptrdiff_t t, float *z) {
+static float *gather(member *m, ptrdiff_t s, float *z) {
     const rnn_block *k = m->block;
     const rnn_batch *b = k->batch;
     const rnn_packed *layer = k->layer;
     row_pointers *rows = &m->rows;
+    const ptrdiff_t t = rnn_time(b, s);
+    const int output = is_output(k);
     rows->count = 0;
     for (ptrdiff_t i = 0; i < k->rows; i++) {
         const ptrdiff_t row = k->first + i, n = rows->count;
@@ -113,7 +121,7 @@ static float *gather(member *m, ptrdiff_t t, float *z) {
         else
             rows->x[n] = x_at(b, row, t);
         rows->h[n] = m->now[i];
-        rows->next_h[n] = m->next[i];
+        rows->next_h[n] = output ? (float *)rnn_output(b, row, s) : m->next[i];
         rows->c[n] = k->c + i * layer->row_size;
         rows->scratch[n] = k->scratch + 2 * i * layer->row_size;
         rows->count++;
@@ -205,6 +213,8 @@ static void store_rows(const member *m) {
 
 static void emit(const member *m, ptrdiff_t s) {
     const rnn_block *k = m->block;
+    if (!k->batch->sequences || is_output(k))
+        return;
     for (ptrdiff_t i = 0; i < k->rows; i++)
         rnn_emit(k->batch, k->first + i, s, m->now[i], (size_t)k->layer->units * sizeof(float));
 }
@@ -221,17 +231,16 @@ static void run_lone_row(member *m, ptrdiff_t start, ptrdiff_t end) {
     const rnn_batch *b = k->batch;
     const rnn_packed *layer = k->layer;
     const ptrdiff_t *ids = b->ids ? b->ids + k->first * b->timesteps : NULL;
-    const size_t size = (size_t)layer->units * sizeof(float);
-    char *out = b->out + k->first * b->out_row;
-    const float *x = NULL, *z = k->z, *h = m->now[0];
-    float *next_h = m->next[0], *c = k->c, *scratch = k->scratch;
+    const int output = is_output(k);
+    const float *x = NULL, *z = k->z;
+    float *c = k->c, *scratch = k->scratch;
     rnn_packed_step step = {
         .rows = 1,
         .x = &x,
         .z = ids || k->z_rows ? &z : NULL,
-        .a = &h,
-        .h = &h,
-        .next_h = &next_h,
+        .a = (const float *const *)m->now,
+        .h = (const float *const *)m->now,
+        .next_h = m->next,
         .c = &c,
         .scratch = &scratch,
         .last = m->last[0],
@@ -242,17 +251,16 @@ static void run_lone_row(member *m, ptrdiff_t start, ptrdiff_t end) {
             z = (const float *)b->table + ids[t] * layer->z_size;
         else
             x = x_at(b, k->first, t);
+        if (output)
+            m->next[0] = (float *)rnn_output(b, k->first, s);
         step.backwards = (s ^ k->turn) & 1;
         layer->kernels->packed->step(layer, 0, &step);
         z += k->z_rows ? layer->z_size : 0;
-        if (b->sequences)
-            memcpy(out + s * b->out_step, next_h, size);
-        float *last = (float *)h;
-        h = next_h;
-        next_h = last;
+        float *h = m->now[0];
+        m->now[0] = m->next[0];
+        m->next[0] = h;
+        emit(m, s);
     }
-    m->now[0] = (float *)h;
-    m->next[0] = next_h;
 }
 
 static void run_steps(member *m) {
@@ -269,10 +277,10 @@ static void run_steps(member *m) {
             continue;
         }
         for (ptrdiff_t s = start; s < end; s++) {
-            z = gather(m, rnn_time(b, s), z);
+            z = gather(m, s, z);
             if (m->rows.count && !advance(m, s))
                 return;
-            if (b->sequences && m->rank == 0)
+            if (m->rank == 0)
                 emit(m, s);
         }
     }

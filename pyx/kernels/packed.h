@@ -125,8 +125,8 @@ typedef struct {
     const float *const *x; /* IN (features,), or ... */
     const float *const *z; /* IN ... not NULL: z rows: x.W + b */
     const float *const *a; /* IN (units,): what is multiplied: h, in part 1 r * h */
-    const float *const *h; /* IN (row_size,), aligned */
-    float *const *next_h;  /* OUT (row_size,), aligned, none of the rows of h */
+    const float *const *h; /* IN (row_size,) */
+    float *const *next_h;  /* OUT (row_size,), none of the rows of h */
     float *const *c;       /* INOUT (row_size,), aligned; RNN_LSTM only */
     float *const *scratch; /* (2, row_size), aligned: z and r * h of RNN_GRU_BEFORE only */
     ptrdiff_t first, last; /* panels to do */
