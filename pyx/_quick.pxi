@@ -1,6 +1,24 @@
 # The plain call of a layer, with next to no Python around it; part of _engine.pyx.
 
 
+@cython.auto_pickle(False)
+cdef class Called:
+    """A layer whose calls with nothing but inputs are for `self._quick`, if it is not None.
+
+    What that cannot do, and all other calls, are for `self._call`.
+    """
+
+    def __call__(
+        self, inputs, mask=None, training=None, initial_state=None, constants=None, **kwargs
+    ):
+        if mask is initial_state is constants is None and not training and not kwargs:
+            quick = self._quick
+            output = None if quick is None else (<Quick?> quick).run(inputs)
+            if output is not None:
+                return output
+        return self._call(inputs, mask, training, initial_state, constants, **kwargs)
+
+
 cdef class Quick:
     """Calls a plan with an array as it is.
 
@@ -10,7 +28,7 @@ cdef class Quick:
         go_backwards: begin with the last time step.
         buffers: the `StateBuffers` of a stateful layer, or None.
 
-    A call takes x, a float32 array ``(batch, timesteps, features)`` that can be read in place, and
+    `run` takes x, a float32 array ``(batch, timesteps, features)`` that can be read in place, and
     returns the output; or None, with nothing done, if it is for a longer way: another array,
     another batch than the buffers', a plan that the cell has no more.
     """
@@ -26,7 +44,7 @@ cdef class Quick:
         self.go_backwards = go_backwards
         self.buffers = buffers
 
-    def __call__(self, x):
+    cdef run(self, x):
         cdef rnn_batch b
         if self.plan.packed == NULL or self.cell._plan is not self.plan or not self._fits(x):
             return None

@@ -20,11 +20,21 @@ BACKENDS: tuple[str, ...]
 
 def backend_for(wanted: str | None, dtype: Any, names: tuple[str, ...]) -> str: ...
 
+class Called:
+    def __call__(
+        self,
+        inputs: Any,
+        mask: Any = None,
+        training: bool | None = None,
+        initial_state: Any = None,
+        constants: Any = None,
+        **kwargs: Any,
+    ) -> Any: ...
+
 class Quick:
     def __init__(
         self, cell: Any, sequences: bool, go_backwards: bool, buffers: Any = None
     ) -> None: ...
-    def __call__(self, x: Any) -> Array | None: ...
 
 class Kept:
     def __init__(self, output: Any, states: list[Any]) -> None: ...

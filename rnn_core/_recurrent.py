@@ -12,7 +12,7 @@ from rnn_core._graph import is_symbolic
 from rnn_core._layer import Layer
 
 
-class _Recurrent(Layer):
+class _Recurrent(_engine.Called, Layer):
     """A layer that is called with a sequence, and may be with states and constants."""
 
     supports_masking = True
@@ -27,20 +27,16 @@ class _Recurrent(Layer):
         # How many of the last items of a list of inputs are constants.
         self.num_constants = num_constants
 
-    def __call__(
+    def _call(
         self,
         inputs: Any,
-        mask: Any = None,
-        training: bool | None = None,
-        initial_state: Any = None,
-        constants: Any = None,
+        mask: Any,
+        training: bool | None,
+        initial_state: Any,
+        constants: Any,
         **kwargs: Any,
     ) -> Any:
         bare = mask is initial_state is constants is None and not training and not kwargs
-        if bare and self._quick is not None:
-            output = self._quick(inputs)
-            if output is not None:
-                return output
         # The common call, which need not be searched for symbolic tensors and states.
         plain = isinstance(inputs, np.ndarray) and initial_state is constants is None
         if not plain:
@@ -61,7 +57,7 @@ class _Recurrent(Layer):
             return output
         if is_symbolic((inputs, kwargs)):
             self._check(inputs)
-        result = super().__call__(inputs, **kwargs)
+        result = Layer.__call__(self, inputs, **kwargs)
         if is_symbolic(result):
             self._check_graph_call(initial_state, constants)
         if constants:
