@@ -155,7 +155,8 @@ cdef class Plan:
             states: arrays ``(batch, units)``, C-contiguous: h, or h and c. They get the last
                 states, and hold the first unless `initial` is given.
             out: ``(batch, timesteps, units)`` for every output in processing order, or
-                ``(batch, units)`` for the last; its units are contiguous.
+                ``(batch, units)`` for the last; its units are contiguous, and it is none of
+                the other arrays.
             mask: boolean ``(batch, timesteps)``; False leaves the states of that step alone.
             go_backwards: begin with the last time step.
             zero_output_for_mask: a masked step gives zeros, not the previous output.

@@ -5,8 +5,12 @@
 cdef class Called:
     """A layer whose calls with nothing but inputs are for `self._quick`, if it is not None.
 
-    What that cannot do, and all other calls, are for `self._call`.
+    What that cannot do, and all other calls, are for `self._call_in_full`.
     """
+
+    def __reduce_ex__(self, protocol):
+        # The older ones would begin with an object of this class alone.
+        return object.__reduce_ex__(self, max(2, protocol))
 
     def __call__(
         self, inputs, mask=None, training=None, initial_state=None, constants=None, **kwargs
@@ -16,7 +20,7 @@ cdef class Called:
             output = None if quick is None else (<Quick?> quick).run(inputs)
             if output is not None:
                 return output
-        return self._call(inputs, mask, training, initial_state, constants, **kwargs)
+        return self._call_in_full(inputs, mask, training, initial_state, constants, **kwargs)
 
 
 cdef class Quick:

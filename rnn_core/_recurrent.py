@@ -27,7 +27,7 @@ class _Recurrent(_engine.Called, Layer):
         # How many of the last items of a list of inputs are constants.
         self.num_constants = num_constants
 
-    def _call(
+    def _call_in_full(
         self,
         inputs: Any,
         mask: Any,
@@ -57,7 +57,7 @@ class _Recurrent(_engine.Called, Layer):
             return output
         if is_symbolic((inputs, kwargs)):
             self._check(inputs)
-        result = Layer.__call__(self, inputs, **kwargs)
+        result = super(_engine.Called, self).__call__(inputs, **kwargs)
         if is_symbolic(result):
             self._check_graph_call(initial_state, constants)
         if constants:

@@ -77,9 +77,10 @@ def activation_case(name, real, rng):
 
 
 def layer_case(cell, units, batch, number, rng):
-    weights = oracle.random_weights(rng, cell, FEATURES, units)
+    features = FEATURES if number % 4 else 2  # few are projected in the step
+    weights = oracle.random_weights(rng, cell, features, units)
     weights = {name: value.astype(np.float32) for name, value in weights.items()}
-    x = rng.standard_normal((batch, TIMESTEPS, FEATURES)).astype(np.float32)
+    x = rng.standard_normal((batch, TIMESTEPS, features)).astype(np.float32)
     mask = rng.random((batch, TIMESTEPS)) < (0.7 if number % 2 else 1)
     states = rng.standard_normal((2, batch, units)).astype(np.float32) / 2
     backwards = number % 3 == 0
@@ -87,7 +88,7 @@ def layer_case(cell, units, batch, number, rng):
     used = states[: oracle.CELLS[cell][2]]
     out, last = oracle.run(cell, weights, x, used, mask, backwards, False, *names)
     exact = [out, last[0], last[1] if len(last) > 1 else states[1].astype(np.float64)]
-    sizes = CELLS.index(cell), FEATURES, units, batch, TIMESTEPS, backwards
+    sizes = CELLS.index(cell), features, units, batch, TIMESTEPS, backwards
     order = "kernel", "recurrent_kernel", "bias", "recurrent_bias"
     arrays = [*(weights[name] for name in order), x, mask, *states, *exact]
     head = struct.pack("<24s24s6i", *(name.encode() for name in names), *sizes)

@@ -86,7 +86,7 @@ def test_row_blocks(cell, batch, dtype, tolerance, rng):
 def test_step_chunks(cell, go_backwards, batch, tolerance, dtype, rng):
     # Wide enough that a chunk holds only some of the steps, projected by rows or by steps.
     ours, theirs = run_both(
-        cell, rng, dtype, batch, timesteps=45, features=3, units=200, go_backwards=go_backwards
+        cell, rng, dtype, batch, timesteps=120, features=5, units=200, go_backwards=go_backwards
     )
     assert_same(ours, theirs, tolerance)
 
@@ -159,11 +159,11 @@ def test_the_last_output_is_the_last_of_the_sequence(cell, zero_output, go_backw
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_nan_in_a_masked_step_goes_nowhere(cell, dtype, rng):
-    plan, _ = make_plan(cell, oracle.random_weights(rng, cell, 3, 6), dtype)
+    plan, _ = make_plan(cell, oracle.random_weights(rng, cell, 5, 6), dtype)
     mask = rng.random((9, 8)) < 0.5
     results = []
     for filler in (0.0, np.nan):
-        x = np.random.default_rng(1).standard_normal((9, 8, 3)).astype(dtype)
+        x = np.random.default_rng(1).standard_normal((9, 8, 5)).astype(dtype)
         x[~mask] = filler
         states = tuple(np.zeros((9, 6), dtype) for _ in range(oracle.CELLS[cell][2]))
         out = np.empty((9, 8, 6), dtype)
@@ -209,16 +209,19 @@ def test_inputs_of_any_layout(layout, dtype, tolerance, rng):
     assert_same((out, states), oracle.run("lstm", weights, x), tolerance)
 
 
-def test_outputs_go_straight_into_strided_arrays(dtype, rng):
-    plan, _ = make_plan("gru_after", oracle.random_weights(rng, "gru_after", 3, 6), dtype)
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("units", [6, 16])
+def test_outputs_go_straight_into_strided_arrays(cell, units, isa, dtype, rng):
+    plan, _ = make_plan(cell, oracle.random_weights(rng, cell, 3, units), dtype)
     x = rng.standard_normal((4, 9, 3)).astype(dtype)
-    plain = np.empty((4, 9, 6), dtype)
-    plan.run(x, (np.zeros((4, 6), dtype),), plain)
-    wide = np.full((9, 4, 10), 7, dtype)
-    plan.run(x, (np.zeros((4, 6), dtype),), wide.swapaxes(0, 1)[:, ::-1, 2:8])
-    assert np.array_equal(wide.swapaxes(0, 1)[:, ::-1, 2:8], plain)
-    assert (wide[..., :2] == 7).all()
-    assert (wide[..., 8:] == 7).all()
+    plain = np.empty((4, 9, units), dtype)
+    wide = np.full((9, 4, units + 5), 7, dtype)
+    strided = wide.swapaxes(0, 1)[:, ::-1, 3:-2]
+    for out in (plain, strided):
+        plan.run(x, tuple(np.zeros((4, units), dtype) for _ in range(oracle.CELLS[cell][2])), out)
+    assert np.array_equal(strided, plain)
+    assert (wide[..., :3] == 7).all()
+    assert (wide[..., -2:] == 7).all()
 
 
 def test_a_table_stands_for_the_projection(dtype, tolerance, rng):

@@ -182,7 +182,7 @@ def test_rows_shared_between_threads(cell, batch, isa, rng):
 @pytest.mark.parametrize("units", [256, 300])
 def test_panels_shared_between_threads(cell, units, isa, rng):
     plan = random_plan(rng, cell, 5, units)
-    x = normal(rng, 7, 60, 5)
+    x = normal(rng, 7, 110, 5)
     for batch in (1, 3, 7):
         rc.set_num_threads(1)
         alone = run(plan, x[:batch], units, cell=cell)
@@ -210,9 +210,9 @@ def test_more_threads_than_panels(cell, rng):
 )
 def test_chunks_of_a_long_sequence(cell, units, batch, features, isa, rng):
     plan = random_plan(rng, cell, features, units)
-    x = normal(rng, batch, 90, features)
+    x = normal(rng, batch, 210, features)
     whole = run(plan, x, units, cell=cell)
-    for cut in (1, 39, 40, 41, 80, 89):
+    for cut in (1, 95, 96, 97, 130, 209):
         outputs, *states = run(plan, x[:, :cut], units, cell=cell)
         more, *states = run(plan, x[:, cut:], units, states, cell=cell)
         assert_equal([np.concatenate([outputs, more], axis=1), *states], whole)

@@ -216,7 +216,11 @@ def test_other_shapes_are_refused_as_before(wrong, rng):
     assert str(after.value) == str(before.value)
 
 
-@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def pickled(protocol):
+    return lambda layer: pickle.loads(pickle.dumps(layer, protocol))
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, *map(pickled, range(6))])
 @pytest.mark.parametrize("stateful", [False, True])
 def test_copies_of_a_used_layer(duplicate, stateful, rng):
     x = numbers(rng, 2, 5, 3)

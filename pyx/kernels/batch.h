@@ -14,9 +14,10 @@ typedef struct {
     const char *table;         /* IN (range of the ids, ...): x.W + b for each id */
     const unsigned char *mask; /* IN (rows, timesteps) or NULL; strides in bytes */
     ptrdiff_t mask_row, mask_step;
-    void *h;   /* INOUT (rows, units) */
-    void *c;   /* INOUT (rows, units) or NULL */
-    char *out; /* OUT (rows, timesteps, units), or (rows, units) if only the last; not x */
+    void *h;                     /* INOUT (rows, units) */
+    void *c;                     /* INOUT (rows, units) or NULL */
+    char *out;                   /* OUT (rows, timesteps, units), or (rows, units) if only the last;
+                                  * no other of these arrays */
     ptrdiff_t out_row, out_step; /* in bytes */
     int sequences, go_backwards, zero_output_for_mask;
 } rnn_batch;

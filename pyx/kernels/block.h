@@ -14,7 +14,8 @@ typedef struct {
     int turn;         /* parity of the steps that take the panels from the last */
     ptrdiff_t z_rows; /* of a chunk, at most; none if steps project their rows themselves */
     float *z;         /* (z_rows, z_size) */
-    float *h;         /* (2, rows, row_size): the states before a step and after it, in turn */
+    float *h;         /* (2, rows, row_size): the states before a step and after it, in turn; the
+                       * first ones only, if h is computed among the outputs */
     float *c;         /* (rows, row_size), RNN_LSTM only */
     float *scratch;   /* (rows, 2, row_size), RNN_GRU_BEFORE only */
 } rnn_block;

@@ -1,8 +1,6 @@
 /* Calls of packed layers: their batches are divided among threads.
  * SPDX-License-Identifier: MIT
  */
-#include <stdlib.h>
-
 #include "block.h"
 #include "sequence.h"
 #include "threads.h"
