@@ -24,7 +24,7 @@ enum { COLUMNS = RNN_STRIPS * 2 }; /* vectors of a row's sums, at most */
 
 /* The arguments rows, strips and vectors are constants wherever these are expanded. */
 
-/* sum[row][strip][j] += a[row][k] * b[strip][k][j] */
+/* sum[row][strip][j] += a[row][k] * b[strip][j], with b at its row k */
 INLINE void add_outer(const int rows, const int strips, const int vectors, ptrdiff_t depth,
                       ptrdiff_t k, const float *const *a, const float *b, vec (*sum)[COLUMNS]) {
     const int columns = strips * vectors;
@@ -37,7 +37,7 @@ INLINE void add_outer(const int rows, const int strips, const int vectors, ptrdi
     }
 }
 
-/* sum += a.B; several k at a time, for the instructions that only count take the place of others */
+/* sum += a.B, several k at a time: what only counts them takes the place of a product. */
 INLINE void add_product(const int rows, const int strips, const int vectors, ptrdiff_t depth,
                         const float *const *a, const float *b, vec (*sum)[COLUMNS]) {
     const ptrdiff_t width = vectors * LANES;
