@@ -81,6 +81,19 @@ def test_values(cell, units, batch, timesteps, features, isa, rng):
     assert_near(ours, oracle.run(cell, weights, x, initial))
 
 
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("cell", CELLS)
+def test_states_that_are_huge(cell, batch, isa, rng):
+    weights = oracle.random_weights(rng, cell, 3, 17)
+    weights["recurrent_kernel"] *= 1e-37
+    plan, weights = make_plan(cell, weights)
+    x = normal(rng, batch, 2, 3)
+    initial = [1e37 * normal(rng, batch, 17) for _ in range(oracle.CELLS[cell][2])]
+    outputs, states = oracle.run(cell, weights, x, initial)
+    for mine, exact in zip(run(plan, x, 17, initial, cell=cell), [outputs, *states], strict=True):
+        np.testing.assert_allclose(mine, exact, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("cell", CELLS)
 def test_no_biases_are_zeros(cell, rng):
     weights = oracle.random_weights(rng, cell, 3, 9)

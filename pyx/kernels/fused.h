@@ -46,10 +46,8 @@ INLINE vec lstm_h(const rnn_packed *layer, const int fused, ratio o, vec c) {
 
 /* h = z h + (1 - z) g with g = act(sum) */
 INLINE vec gru_h(const rnn_packed *layer, const int fused, ratio z, vec sum, vec h) {
-    ratio g = act(layer, fused, sum);
-    vec from_h = z.over * h * g.under;
-    T(round)(&from_h);
-    return (from_h + (z.under - z.over) * g.over) / (z.under * g.under);
+    const ratio g = act(layer, fused, sum), rest = {z.under - z.over, z.under};
+    return T(value)(z) * h + times(rest, g);
 }
 
 /* What the candidate acts on, x.W + b + r (h.U + b), and z for later */

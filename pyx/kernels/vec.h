@@ -11,14 +11,8 @@
 #define RNN_VEC_H
 #if defined(__x86_64__)
 #include <immintrin.h>
-#if VECTOR_BYTES == 64
-#define VECTOR_REGISTER "v"
-#else
-#define VECTOR_REGISTER "x"
-#endif
 #elif defined(__aarch64__)
 #include <arm_neon.h>
-#define VECTOR_REGISTER "w"
 #endif
 #define INLINE static inline __attribute__((always_inline))
 #define PRAGMA(text) _Pragma(#text)
@@ -62,10 +56,6 @@ static inline void T(store)(real *p, vec v) { memcpy(p, &v, sizeof v); }
 
 /* x - 0 is x for every x, -0 included; x + 0 is not. */
 static inline vec T(broadcast)(real value) { return value - (vec){0}; }
-
-/* Has a product rounded before it is added to another: which of two products a compiler fuses with
- * the addition may differ from place to place. */
-static inline void T(round)(vec *product) { __asm__("" : "+" VECTOR_REGISTER(*product)); }
 
 /* The larger of two bounds and the smaller; a NaN in x passes through both. gcc makes several
  * instructions of a comparison and a select. */
