@@ -46,12 +46,12 @@ typedef struct {
 
 typedef struct rnn_core_layer rnn_core_layer;
 
-/* Bytes that a layer takes, about those of its weights; 0 for a config that makes none: no units,
- * an unknown activation, or one of whole rows (softmax). */
+/* Bytes that a layer takes, about those of its weights, which need not be there yet; 0 for a config
+ * that makes none: no units, an unknown activation, or one of whole rows (softmax). */
 size_t rnn_core_layer_bytes(const rnn_core_config *config);
 
 /* Makes a layer in aligned memory of rnn_core_layer_bytes, which is the caller's to free; the
- * config's arrays are copied. Returns NULL where rnn_core_layer_bytes is 0. */
+ * config's arrays are copied. Returns NULL where rnn_core_layer_bytes is 0 or a kernel is NULL. */
 rnn_core_layer *rnn_core_layer_init(const rnn_core_config *config, void *memory);
 
 /* Makes a layer in memory of its own; NULL also if there is none. */

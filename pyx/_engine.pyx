@@ -36,6 +36,7 @@ from _kernels cimport (
     rnn_emit_last,
     rnn_forget,
     rnn_gates,
+    rnn_keep_threads,
     rnn_kernels,
     rnn_kernels_at,
     rnn_kernels_best,
@@ -160,6 +161,8 @@ def use_threads(int threads):
     """Run on up to `threads` threads; 0 asks the function of `ask_threads` at the next call."""
     global threads_set
     threads_set = threads
+    if threads > 0:
+        rnn_keep_threads(threads)
 
 
 def ask_threads(default):
@@ -176,7 +179,7 @@ def stay_alone():
 cdef int current_threads() except -1:
     global threads_set
     if threads_set == 0:
-        threads_set = 1 if _default_threads is None else _default_threads()
+        use_threads(1 if _default_threads is None else _default_threads())
     return threads_set
 
 

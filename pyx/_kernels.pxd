@@ -83,6 +83,7 @@ cdef extern from "kernels/packed.h" nogil:
         ptrdiff_t features
         ptrdiff_t units
         const float *kernel
+        int product_only
         const float *recurrent_kernel
         const float *bias
         const float *recurrent_bias
@@ -138,4 +139,5 @@ cdef extern from "kernels/order.h" nogil:
     )
 
 cdef extern from "kernels/threads.h" nogil:
+    void rnn_keep_threads(int threads)
     void rnn_stay_alone()

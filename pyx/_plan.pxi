@@ -125,6 +125,7 @@ cdef class Plan:
         weights.cell = self.w.cell
         weights.features, weights.units = self.w.features, self.w.units
         weights.kernel = <const float *> self.w.kernel
+        weights.product_only = False
         weights.recurrent_kernel = <const float *> self.w.recurrent_kernel
         weights.bias = <const float *> self.w.bias
         weights.recurrent_bias = <const float *> self.w.recurrent_bias

@@ -34,6 +34,7 @@ cdef class Product:
         weights.kernel = <const float *> cnp.PyArray_DATA(kernel)
         weights.bias = NULL if bias is None else <const float *> cnp.PyArray_DATA(bias)
         weights.recurrent_kernel = weights.recurrent_bias = NULL
+        weights.product_only = True
         weights.activation = weights.recurrent_activation = b"linear"
         self.packing = pack(&weights)
 

@@ -50,7 +50,10 @@ cdef class Quick:
 
     cdef run(self, x):
         cdef rnn_batch b
-        if self.plan.packed == NULL or self.cell._plan is not self.plan or not self._fits(x):
+        # Another thread may have taken the plan away before this had it.
+        if self.plan is None or self.plan.packed == NULL:
+            return None
+        if self.cell._plan is not self.plan or not self._fits(x):
             return None
         cdef cnp.ndarray array = x
         b.rows, b.timesteps = array.shape[0], array.shape[1]

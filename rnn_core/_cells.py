@@ -192,9 +192,13 @@ class _KernelCell(_DropoutCell):
             names = [activation.name for activation in activations]
             weights = (self.kernel, self.recurrent_kernel, *self._plan_biases())
             activation, recurrent_activation = (*names, "linear")[:2]
+            revision = self.revision
             self._plan = plan = _engine.Plan(
                 self._plan_kind(), *weights, activation, recurrent_activation, self.backend
             )
+            # Another thread may have changed the weights while they were packed.
+            if self.revision != revision:
+                self._plan = None
         return plan
 
     def _activation_keys(self) -> tuple[str, ...]:

@@ -36,8 +36,8 @@ class FoldedEmbedding:
         self.embedding = embedding
         self.between = between
         self.layer = layer
-        self._made_of: tuple[Any, ...] = ()
-        self._table: Any = None
+        # The weights' revisions, and the table made of them.
+        self._made: tuple[tuple[int, ...], Any] = (), None
 
     def _call_with_mask(
         self, inputs: Any, mask: Any = None, training: Any = None, *_: Any
@@ -60,10 +60,11 @@ class FoldedEmbedding:
             self.embedding.revision,
             *(layer.revision for layer in self.layer._walk_layers()),
         )
-        if made_of != self._made_of:
-            self._table = self.layer._projection_table(self.embedding.embeddings)
-            self._made_of = made_of
-        return self._table
+        made = self._made
+        if made[0] != made_of:
+            table = self.layer._projection_table(self.embedding.embeddings)
+            self._made = made = made_of, table
+        return made[1]
 
 
 def fold(layers: Sequence[Any]) -> list[Any]:

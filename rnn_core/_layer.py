@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from functools import wraps
 from typing import Any, ClassVar, TypeVar
@@ -33,6 +34,16 @@ _IGNORED = {
 
 # Calls from several threads may meet a layer that none has built yet.
 _building = threading.RLock()
+
+
+def _after_fork() -> None:
+    """Begin anew in a child: the thread that was building exists no more."""
+    global _building
+    _building = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _marking_built(build: Any) -> Any:
@@ -176,12 +187,15 @@ class Layer(Weighted):
             inputs: of the layer.
             mask: of `inputs`, as a model carries it from layer to layer.
             training: passed on if `call` takes it.
-            args, kwargs: further arguments of the call; a mask among them comes first.
+            args, kwargs: further arguments of the call; a mask among them comes first, and False
+                keeps that of `inputs` from `call`.
         """
         kwargs = {key: value for key, value in (kwargs or {}).items() if value is not None}
-        mask = kwargs.pop("mask", mask)
-        if takes(self.call, "mask") and any(m is not None for m in flatten(mask)):
-            kwargs["mask"] = mask
+        used = kwargs.pop("mask", mask)
+        if used is not False:
+            mask = used
+            if takes(self.call, "mask") and any(m is not None for m in flatten(mask)):
+                kwargs["mask"] = mask
         if training is not None and takes(self.call, "training"):
             kwargs.setdefault("training", training)
         return self(inputs, *args, **kwargs), self.compute_mask(inputs, mask)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import operator
 import os
 import sys
 import threading
@@ -14,6 +15,7 @@ from typing import Any
 
 from rnn_core import _engine
 
+_MOST_THREADS = 2**31 - 1  # an int of C
 _num_threads: int | None = None
 _lock = threading.Lock()
 _inside = 0
@@ -71,7 +73,7 @@ def get_num_threads() -> int:
     this process may use.
 
     Raises:
-        ValueError: the environment's is no number from 1.
+        ValueError: the environment's is no number from 1 to 2147483647.
 
     >>> get_num_threads() >= 1
     True
@@ -81,19 +83,24 @@ def get_num_threads() -> int:
     from_environment = os.environ.get("RNN_CORE_NUM_THREADS")
     if not from_environment:
         return available_cores()
-    if not from_environment.isdecimal() or int(from_environment) < 1:
-        raise ValueError(f"RNN_CORE_NUM_THREADS is {from_environment!r}, expected a number from 1")
-    return int(from_environment)
+    digits = from_environment if len(from_environment) <= len(str(_MOST_THREADS)) else ""
+    if not digits.isdecimal() or not 1 <= int(digits) <= _MOST_THREADS:
+        raise ValueError(
+            f"RNN_CORE_NUM_THREADS is {from_environment[:40]!r}, "
+            f"expected a number from 1 to {_MOST_THREADS}"
+        )
+    return int(digits)
 
 
 def set_num_threads(threads: int | None) -> None:
     """Set the number of threads that layers and `predict` use.
 
     Args:
-        threads: from 1; None goes back to the default.
+        threads: from 1; None goes back to the default. More than there are cores are slower.
 
     Raises:
-        ValueError: a number below 1.
+        TypeError: no integer.
+        ValueError: a number below 1, or above 2147483647.
 
     >>> set_num_threads(2)
     >>> get_num_threads()
@@ -101,10 +108,15 @@ def set_num_threads(threads: int | None) -> None:
     >>> set_num_threads(None)
     """
     global _num_threads
-    if threads is not None and threads < 1:
-        raise ValueError(f"threads is {threads}, expected at least 1")
-    _num_threads = threads
+    if threads is not None:
+        try:
+            threads = operator.index(threads)
+        except TypeError:
+            raise TypeError(f"threads is {threads!r}, expected an integer or None") from None
+        if not 1 <= threads <= _MOST_THREADS:
+            raise ValueError(f"threads is {threads}, expected 1 to {_MOST_THREADS}")
     _engine.use_threads(threads or 0)
+    _num_threads = threads
 
 
 _engine.ask_threads(get_num_threads)

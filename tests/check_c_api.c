@@ -247,6 +247,25 @@ static void check_memory_of_the_caller(void) {
     free(memory);
 }
 
+static void check_missing_kernels(void) {
+    for (int cell = 0; cell < CELLS; cell++) {
+        model m = make_model(cell, 3, 9, 1);
+        rnn_core_config bare = {.cell = m.config.cell, .features = 3, .units = 9};
+        const size_t bytes = rnn_core_layer_bytes(&bare);
+        if (bytes != rnn_core_layer_bytes(&m.config))
+            fail("bytes before there are weights", names[cell], bytes);
+        bare.kernel = m.config.kernel;
+        char *memory = scratch(bytes);
+        if (rnn_core_layer_init(&bare, memory) || rnn_core_layer_create(&bare))
+            fail("no recurrent kernel", names[cell], 0);
+        bare.kernel = NULL, bare.recurrent_kernel = m.config.recurrent_kernel;
+        if (rnn_core_layer_init(&bare, memory) || rnn_core_layer_create(&bare))
+            fail("no kernel", names[cell], 0);
+        free(memory);
+        free_model(&m);
+    }
+}
+
 static void check_config(const char *what, rnn_core_config config, int good) {
     char memory[64];
     rnn_core_layer *layer = rnn_core_layer_create(&config);
@@ -327,6 +346,7 @@ static void check_threads(void) {
 int main(void) {
     check_layers();
     check_memory_of_the_caller();
+    check_missing_kernels();
     check_configs();
     check_threads();
     printf("checked %s\n", rnn_core_isa());

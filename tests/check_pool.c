@@ -29,7 +29,7 @@ static float *values(size_t n, float scale) {
 
 typedef struct {
     int threads, count;
-    atomic_int done[64];
+    atomic_int done[64], ranks[8];
 } shares;
 
 static void count_share(int i, int rank, void *argument) {
@@ -37,14 +37,20 @@ static void count_share(int i, int rank, void *argument) {
     if (rank < 0 || rank >= s->threads)
         fail("a rank of too many", rank);
     atomic_fetch_add(&s->done[i], 1);
+    atomic_store(&s->ranks[rank], 1);
 }
 
-static void check_share(int threads, int count) {
+/* Returns how many threads took part. */
+static int check_share(int threads, int count) {
     shares s = {.threads = threads, .count = count};
     rnn_share(threads, count, count_share, &s);
     for (int i = 0; i < 64; i++)
         if (s.done[i] != (i < count))
             fail("a share not done once", i);
+    int parts = 0;
+    for (int rank = 0; rank < threads; rank++)
+        parts += s.ranks[rank];
+    return parts;
 }
 
 /* Not atomic: the team's waiting is what keeps its members apart. */
@@ -82,10 +88,24 @@ static int check_together(int threads) {
     return r.size == threads;
 }
 
+/* A thread held up just before it joins a job may join one after it is not kept any more. */
+static void check_kept_threads(void) {
+    int late = 0;
+    for (int kept = 8; kept; kept--) {
+        rnn_keep_threads(kept);
+        for (int i = 0; i < 50; i++)
+            late += check_share(8, 60) > kept;
+    }
+    if (late > 7)
+        fail("more threads than are kept", late);
+    rnn_keep_threads(8);
+}
+
 static void *use_the_pool(void *together) {
     for (int i = 0; i < 100; i++) {
         check_share(1 + i % 4, i % 60);
         *(int *)together += check_together(2 + i % 2);
+        rnn_keep_threads(3 + i % 2);
     }
     return NULL;
 }
@@ -93,6 +113,7 @@ static void *use_the_pool(void *together) {
 static void check_pool(void) {
     int together[2] = {0};
     pthread_t other;
+    check_kept_threads();
     use_the_pool(&together[0]);
     if (!together[0])
         fprintf(stderr, "no team ever came together\n");

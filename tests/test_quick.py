@@ -1,6 +1,7 @@
 """Plain calls of a layer: the shorter way gives what the longer one does, on any array."""
 
 import copy
+import inspect
 import pickle
 
 import numpy as np
@@ -257,3 +258,9 @@ def test_a_subclass_has_its_own_call(rng):
         layer.set_weights(plain.get_weights())
         for _ in range(3):
             np.testing.assert_allclose(layer(x), factor * plain(x), atol=2e-6)
+
+
+@pytest.mark.parametrize("layer", [rc.GRU(2), rc.RNN(rc.LSTMCell(2)), rc.Bidirectional(rc.LSTM(2))])
+def test_a_layer_tells_what_its_call_takes(layer):
+    assert inspect.signature(layer) == inspect.signature(layer.call)
+    assert "inputs" not in inspect.signature(type(layer)).parameters

@@ -25,11 +25,27 @@ def test_the_environment_and_set_num_threads(monkeypatch):
     rc.set_num_threads(2)
     assert rc.get_num_threads() == 2
     rc.set_num_threads(None)
-    monkeypatch.setenv("RNN_CORE_NUM_THREADS", "none")
-    with pytest.raises(ValueError, match="is 'none', expected a number"):
+    assert rc.get_num_threads() == 3
+
+
+@pytest.mark.parametrize("text", ["none", "0", "-1", "1.5", str(2**31), "9" * 5000])
+def test_a_wrong_number_in_the_environment(text, monkeypatch):
+    monkeypatch.setenv("RNN_CORE_NUM_THREADS", text)
+    with pytest.raises(ValueError, match="^RNN_CORE_NUM_THREADS is '.{1,40}', expected a number"):
         rc.get_num_threads()
-    with pytest.raises(ValueError, match="threads is 0"):
-        rc.set_num_threads(0)
+
+
+@pytest.mark.parametrize(
+    ("threads", "error"),
+    [(0, ValueError), (2**31, ValueError), (2.0, TypeError), (np.nan, TypeError), ("2", TypeError)],
+)
+def test_a_wrong_number_changes_nothing(threads, error, rng):
+    rc.set_num_threads(np.int64(2))
+    with pytest.raises(error, match=f"threads is '?{threads}"):
+        rc.set_num_threads(threads)
+    assert rc.get_num_threads() == 2
+    layer, x, expected = layer_and_inputs(rng)
+    assert np.array_equal(layer(x), expected)
 
 
 @pytest.mark.parametrize(
@@ -142,6 +158,46 @@ def test_a_fork_while_another_thread_is_inside_a_call(rng):
     finally:
         ends.set()
         caller.join()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_while_another_thread_builds_a_layer():
+    class Slow(rc.Dense):
+        def build(self, input_shape):
+            begun.set()
+            ends.wait(30)
+            super().build(input_shape)
+
+    begun, ends, x = threading.Event(), threading.Event(), np.ones((1, 3), np.float32)
+    builder = threading.Thread(target=Slow(2), args=(x,))
+    builder.start()
+    try:
+        assert begun.wait(30)
+        child = os.fork()
+        if child == 0:
+            signal.alarm(30)
+            os._exit(0 if rc.Dense(2)(x).shape == (1, 2) else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    finally:
+        ends.set()
+        builder.join()
+
+
+@pytest.mark.parametrize("make", [lambda: rc.LSTM(512), lambda: rc.Dense(2048)])
+def test_weights_set_while_another_thread_packs_the_old_ones(make, rng):
+    layer, x = make(), np.ones((1, 2, 512), np.float32)
+    layer(x)
+    old = layer.get_weights()
+    zeros = [np.zeros_like(array) for array in old]
+    for _ in range(10):
+        layer.set_weights(old)
+        packing = threading.Thread(target=layer, args=(x,))
+        packing.start()
+        time.sleep(0.0003)
+        layer.set_weights(zeros)
+        packing.join()
+        assert not layer(x).any()
 
 
 COUNT_WORKERS = """

@@ -11,8 +11,11 @@
 
 struct rnn_core_stream {
     const rnn_packed *layer;
-    unsigned steps;
-    float *h, *next_h, *c, *scratch;
+    int turn;    /* which of the two rows of h is the state */
+    float *h[2]; /* what is read, and what is written next */
+    float *c, *scratch;
+    const float *x, *rh;
+    rnn_packed_step step[2][RNN_PARTS]; /* by turn: steps of these rows */
 };
 
 static const rnn_packed *packed_of(const rnn_core_layer *layer) {
@@ -63,7 +66,8 @@ size_t rnn_core_layer_bytes(const rnn_core_config *config) {
 }
 
 rnn_core_layer *rnn_core_layer_init(const rnn_core_config *config, void *memory) {
-    if (!rnn_core_layer_bytes(config))
+    if (!rnn_core_layer_bytes(config) || !config->recurrent_kernel ||
+        (config->features && !config->kernel))
         return NULL;
     const rnn_weights weights = weights_of(config);
     return (rnn_core_layer *)rnn_pack(kernels(), &weights, memory);
@@ -72,7 +76,10 @@ rnn_core_layer *rnn_core_layer_init(const rnn_core_config *config, void *memory)
 rnn_core_layer *rnn_core_layer_create(const rnn_core_config *config) {
     const size_t bytes = rnn_core_layer_bytes(config);
     void *memory = bytes ? rnn_allocate(bytes) : NULL;
-    return memory ? rnn_core_layer_init(config, memory) : NULL;
+    rnn_core_layer *layer = memory ? rnn_core_layer_init(config, memory) : NULL;
+    if (!layer)
+        rnn_release(memory);
+    return layer;
 }
 
 void rnn_core_layer_free(rnn_core_layer *layer) { rnn_release(layer); }
@@ -95,10 +102,26 @@ rnn_core_stream *rnn_core_stream_init(const rnn_core_layer *layer, void *memory)
     const size_t row = row_bytes(packed_of(layer)) / sizeof(float);
     memset(memory, 0, rnn_core_stream_bytes(layer));
     stream->layer = packed_of(layer);
-    stream->h = (float *)((char *)memory + in_lines(sizeof *stream));
-    stream->next_h = stream->h + row;
-    stream->c = stream->next_h + row;
+    stream->h[0] = (float *)((char *)memory + in_lines(sizeof *stream));
+    stream->h[1] = stream->h[0] + row;
+    stream->c = stream->h[1] + row;
     stream->scratch = stream->c + row;
+    stream->rh = stream->scratch + stream->layer->row_size;
+    for (int i = 0; i < 2 * stream->layer->parts; i++) {
+        const int turn = i % 2, part = i / 2;
+        const float *const *h = (const float *const *)&stream->h[turn];
+        stream->step[turn][part] = (rnn_packed_step){
+            .rows = 1,
+            .x = &stream->x,
+            .a = part ? &stream->rh : h,
+            .h = h,
+            .next_h = &stream->h[!turn],
+            .c = &stream->c,
+            .scratch = &stream->scratch,
+            .last = stream->layer->part[part].cut.count,
+            .backwards = turn,
+        };
+    }
     return stream;
 }
 
@@ -111,39 +134,29 @@ static void set_row(float *row, const float *values, size_t bytes) {
 
 void rnn_core_stream_set(rnn_core_stream *stream, const float *h, const float *c) {
     const size_t bytes = (size_t)stream->layer->units * sizeof(float);
-    set_row(stream->h, h, bytes);
+    set_row(stream->h[stream->turn], h, bytes);
     set_row(stream->c, c, bytes);
 }
 
 void rnn_core_stream_get(const rnn_core_stream *stream, float *h, float *c) {
     const size_t bytes = (size_t)stream->layer->units * sizeof(float);
     if (h)
-        memcpy(h, stream->h, bytes);
+        memcpy(h, stream->h[stream->turn], bytes);
     if (c)
         memcpy(c, stream->c, bytes);
 }
 
 void rnn_core_step(rnn_core_stream *stream, const float *x, float *out) {
     const rnn_packed *layer = stream->layer;
-    const float *rh = stream->scratch + layer->row_size, *h = stream->h;
-    rnn_packed_step step = {
-        .rows = 1,
-        .x = &x,
-        .h = &h,
-        .next_h = &stream->next_h,
-        .c = &stream->c,
-        .scratch = &stream->scratch,
-        .backwards = stream->steps++ & 1,
-    };
-    for (int part = 0; part < layer->parts; part++) {
-        step.a = part ? &rh : &h;
-        step.last = layer->part[part].cut.count;
-        layer->kernels->packed->step(layer, part, &step);
-    }
-    stream->h = stream->next_h;
-    stream->next_h = (float *)h;
-    if (out)
-        memcpy(out, stream->h, (size_t)layer->units * sizeof(float));
+    const rnn_packed_step *steps = stream->step[stream->turn];
+    const float *h = stream->h[!stream->turn];
+    stream->x = x;
+    stream->turn = !stream->turn;
+    for (int part = 0; part < layer->parts; part++)
+        layer->kernels->packed->step(layer, part, &steps[part]);
+    /* No memcpy: for few units its call takes longer than its work. */
+    for (ptrdiff_t j = 0; out && j < layer->units; j++)
+        out[j] = h[j];
 }
 
 static rnn_batch batch_of(const rnn_packed *layer, const rnn_core_sequences *s) {

@@ -74,14 +74,16 @@ static void fill_strips(float *strips, const rnn_cut *cut, const float *matrix, 
     }
 }
 
+/* The columns of a part from `column` on. */
 static rnn_matrix pack_matrix(arena *memory, const rnn_cut *cut, const float *matrix,
-                              ptrdiff_t depth, ptrdiff_t columns, ptrdiff_t units) {
+                              ptrdiff_t column, ptrdiff_t depth, ptrdiff_t columns,
+                              ptrdiff_t units) {
     ptrdiff_t size;
     memory->overflow |= __builtin_mul_overflow(depth, cut->gates * cut->padded_units, &size);
     float *strips = take(memory, size, sizeof(float));
     if (strips) {
         memset(strips, 0, (size_t)size * sizeof(float));
-        fill_strips(strips, cut, matrix, depth, columns, units);
+        fill_strips(strips, cut, matrix + column, depth, columns, units);
     }
     return (rnn_matrix){.depth = depth, .strips = strips};
 }
@@ -140,9 +142,9 @@ static rnn_packed lay_out(const rnn_kernels *kernels, const rnn_weights *w, aren
         rnn_panel *panels = take(memory, part->cut.count, sizeof(rnn_panel));
         part->cut = cut_units(w->units, gates, lanes, panels);
         part->kernel =
-            pack_matrix(memory, &part->cut, w->kernel + column, w->features, columns, w->units);
-        if (w->recurrent_kernel)
-            part->recurrent_kernel = pack_matrix(memory, &part->cut, w->recurrent_kernel + column,
+            pack_matrix(memory, &part->cut, w->kernel, column, w->features, columns, w->units);
+        if (!w->product_only)
+            part->recurrent_kernel = pack_matrix(memory, &part->cut, w->recurrent_kernel, column,
                                                  w->units, columns, w->units);
         part->z_at = layer.z_size;
         layer.z_size += gates * part->cut.padded_units;
@@ -162,8 +164,7 @@ static rnn_packed lay_out(const rnn_kernels *kernels, const rnn_weights *w, aren
 
 size_t rnn_packed_bytes(const rnn_kernels *kernels, const rnn_weights *weights) {
     /* No machine holds the recurrent kernel of more. */
-    const ptrdiff_t most = PTRDIFF_MAX / 64,
-                    most_units = weights->recurrent_kernel ? 1 << 24 : most;
+    const ptrdiff_t most = PTRDIFF_MAX / 64, most_units = weights->product_only ? most : 1 << 24;
     arena memory = {0};
     if (weights->units > most_units || weights->features > most)
         return 0;

@@ -81,13 +81,14 @@ typedef struct {
     rnn_cell cell;
     ptrdiff_t features, units;
     const float *kernel;           /* (features, gates * units) */
-    const float *recurrent_kernel; /* (units, gates * units); NULL if it takes no steps */
+    int product_only;              /* it takes no steps and has no recurrent kernel */
+    const float *recurrent_kernel; /* (units, gates * units) */
     const float *bias;             /* (gates * units,), or NULL */
     const float *recurrent_bias;   /* (gates * units,), or NULL; RNN_GRU_AFTER only */
     const char *activation, *recurrent_activation; /* value by value: not softmax */
 } rnn_weights;
 
-/* Bytes that a layer takes; 0 if that is more than a size_t holds. */
+/* Bytes that a layer takes, whatever the arrays; 0 if that is more than a size_t holds. */
 size_t rnn_packed_bytes(const rnn_kernels *kernels, const rnn_weights *weights);
 
 /* `bytes` aligned to RNN_ALIGNMENT, a multiple of it; NULL if there are none. */

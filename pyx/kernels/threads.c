@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <time.h>
 
 #include "threads.h"
@@ -35,8 +36,10 @@ static struct {
     pthread_mutex_t busy;  /* held by the caller that has the threads */
     pthread_mutex_t sleep; /* for `changed`, which says that something waited for has happened */
     pthread_cond_t changed;
+    pthread_cond_t recalled; /* says that `wanted` has grown */
     atomic_int sleepers;
-    atomic_int workers;
+    atomic_int workers; /* numbered from 1 */
+    atomic_int wanted;  /* the others are aside, and take no job */
     /* The job: workers join by taking a place, whose number is their rank. */
     rnn_team_work *work;
     void *argument;
@@ -53,6 +56,8 @@ static struct {
     .busy = PTHREAD_MUTEX_INITIALIZER,
     .sleep = PTHREAD_MUTEX_INITIALIZER,
     .changed = PTHREAD_COND_INITIALIZER,
+    .recalled = PTHREAD_COND_INITIALIZER,
+    .wanted = RNN_MAX_THREADS,
 };
 
 static inline void relax(void) {
@@ -162,12 +167,24 @@ static void mark_core(void) {}
 static void step_aside(void) {}
 #endif
 
-static void *worker(void *unused) {
-    (void)unused;
+/* Whether a worker is not wanted; then it sleeps until it is. */
+static int stand_aside(int number) {
+    if (number <= atomic_load(&pool.wanted))
+        return 0;
+    pthread_mutex_lock(&pool.sleep);
+    while (number > atomic_load(&pool.wanted))
+        pthread_cond_wait(&pool.recalled, &pool.sleep);
+    pthread_mutex_unlock(&pool.sleep);
+    return 1;
+}
+
+static void *worker(void *number) {
     unsigned seen = 0;
     for (int spins = SPINS;;) {
         if (!spin_while(&pool.job, seen, spins))
             sleep_while(&pool.job, seen);
+        if (stand_aside((int)(intptr_t)number))
+            continue;
         seen = atomic_load(&pool.job);
         step_aside();
         const int rank = join();
@@ -191,6 +208,7 @@ static void begin_anew(void) {
     pthread_mutex_init(&pool.busy, NULL);
     pthread_mutex_init(&pool.sleep, NULL);
     pthread_cond_init(&pool.changed, NULL);
+    pthread_cond_init(&pool.recalled, NULL);
     atomic_store(&pool.sleepers, 0);
     atomic_store(&pool.places, 0);
     atomic_store(&pool.workers, 0);
@@ -205,13 +223,26 @@ void rnn_stay_alone(void) { alone = 1; }
 
 int rnn_worth_sharing(int threads, double microseconds) {
     /* A worker that spins comes at once; one that sleeps comes some 50 microseconds later. */
-    const int awake = pool.workers >= threads - 1 && atomic_load(&pool.sleepers) == 0;
+    const int ready = pool.workers < pool.wanted ? pool.workers : pool.wanted;
+    const int awake = ready >= threads - 1 && atomic_load(&pool.sleepers) == 0;
     return threads > 1 && !alone && microseconds > (awake ? 10 : 120);
 }
 
-static void hire(int workers) {
+static void begin(void) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, watch_forks);
+}
+
+void rnn_keep_threads(int threads) {
+    begin();
+    pthread_mutex_lock(&pool.sleep);
+    atomic_store(&pool.wanted, threads - 1);
+    pthread_cond_broadcast(&pool.recalled);
+    pthread_mutex_unlock(&pool.sleep);
+}
+
+static void hire(int workers) {
+    begin();
     workers = workers < RNN_MAX_THREADS ? workers : RNN_MAX_THREADS - 1;
 #ifndef _WIN32
     /* Signals are for the program's own threads. */
@@ -220,7 +251,7 @@ static void hire(int workers) {
     pthread_sigmask(SIG_SETMASK, &all, &before);
 #endif
     for (pthread_t thread; pool.workers < workers; pool.workers++) {
-        if (pthread_create(&thread, NULL, worker, NULL))
+        if (pthread_create(&thread, NULL, worker, (void *)(intptr_t)(pool.workers + 1)))
             break;
         pthread_detach(thread);
     }

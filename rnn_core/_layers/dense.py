@@ -86,8 +86,12 @@ class Dense(Layer):
             fits = all(isinstance(w, np.ndarray) and w.dtype == np.float32 for w in weights)
             fits = fits and (bias is None or bias.shape == kernel.shape[1:])
             packs = fits and _engine.backend_for(None, self.dtype, ()) == "packed"
+            revision = self.revision
             product = _engine.Product(kernel, bias) if packs else self._multiply
             self._packed = packed = kernel, bias, product
+            # Another thread may have changed the weights while they were packed.
+            if self.revision != revision:
+                self._packed = None
         return packed[2]
 
     def _multiply(self, x: Array) -> Array:
