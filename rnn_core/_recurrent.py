@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,20 @@ from rnn_core._graph import is_symbolic
 from rnn_core._layer import Layer
 
 
+class _CallSignature:
+    """What `inspect.signature` tells of a layer: the slot it is called by has no names."""
+
+    def __get__(self, layer: Layer | None, owner: type) -> inspect.Signature:
+        if layer is None:
+            raise AttributeError(f"the signature of {owner.__name__} is that of its __init__")
+        return inspect.signature(layer.call)
+
+
 class _Recurrent(_engine.Called, Layer):
     """A layer that is called with a sequence, and may be with states and constants."""
 
     supports_masking = True
+    __signature__ = _CallSignature()
     _keras3_arguments = ("initial_state", "mask", "training")
     # A shorter way for calls with nothing but inputs.
     _quick: _engine.Quick | None = None

@@ -13,6 +13,7 @@ from rnn_core._nest import flatten, listed, map_leaves
 from rnn_core._recurrent import _Recurrent
 from rnn_core._signatures import accepted
 from rnn_core._states import StateBuffers
+from rnn_core._typing import Array
 
 
 class _Stateful(_Recurrent):
@@ -56,7 +57,11 @@ class _Stateful(_Recurrent):
         if type(self).get_initial_state is _Stateful.get_initial_state or inputs is None:
             return self._zero_states(inputs, batch)
         states = make(**accepted(make, {"inputs": inputs, "batch_size": batch}))
-        return [map_leaves(lambda s: np.array(s, self.dtype), state) for state in listed(states)]
+
+        def own(state: Any) -> Array:
+            return np.array(state, self.dtype, order="C")
+
+        return [map_leaves(own, state) for state in listed(states)]
 
     def _zero_states(self, inputs: Any, batch: int) -> list[Any]:
         """Return the cell's own first states; `inputs` are batch-major, or None if not known."""
@@ -85,7 +90,7 @@ class _Stateful(_Recurrent):
             return scratch
         if initial_state is None:
             return first_states
-        return [map_leaves(np.empty_like, state) for state in first_states]
+        return [map_leaves(lambda s: np.empty_like(s, order="C"), state) for state in first_states]
 
     def _buffers_for(self, batch: int, inputs: Any) -> StateBuffers:
         """Return the layer's buffers, new ones at first."""

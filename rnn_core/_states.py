@@ -25,8 +25,8 @@ class StateBuffers:
 
     def __init__(self, states: Any, batch: int) -> None:
         self.batch = batch
-        self.states = map_leaves(np.array, states)
-        self._next = map_leaves(np.empty_like, states)
+        self.states = map_leaves(lambda state: np.array(state, order="C"), states)
+        self._next = map_leaves(np.empty_like, self.states)
         self._pairs = list(zip(flatten(self.states), flatten(self._next), strict=True))
         self._recorded = False
         # Whether a call or a reset has set them.

@@ -197,6 +197,39 @@ def test_a_failed_call_keeps_the_states(rng):
     assert all(map(np.array_equal, layer.states, before))
 
 
+class WithStates(rc.LSTM):
+    """Begins with states that are not C-contiguous."""
+
+    def get_initial_state(self, inputs=None, batch_size=None):
+        return [np.asfortranarray(np.full((4, 5), i, self.dtype)) for i in (1, 2)]
+
+
+@pytest.mark.parametrize("stateful", [False, True])
+@pytest.mark.parametrize("wrap", [lambda layer: layer, rc.Bidirectional])
+def test_states_of_any_layout(wrap, stateful, dtype, rng):
+    x = rng.standard_normal((4, 3, 3)).astype(dtype)
+    layer = wrap(build("lstm", dtype=dtype, stateful=stateful, batch_input_shape=(4, None, 3)))
+    row = rng.standard_normal((1, 5)).astype(dtype)
+    count = 4 if wrap is rc.Bidirectional else 2
+    expected = layer(x, initial_state=[np.repeat(row, 4, axis=0)] * count)
+    wide = np.empty((4, 10), dtype)
+    wide[:, ::2] = row
+    for state in (np.broadcast_to(row, (4, 5)), np.repeat(row.T, 4, axis=1).T, wide[:, ::2]):
+        assert np.array_equal(layer(x, initial_state=[state] * count), expected)
+        if stateful:
+            layer.reset_states([state] * count)
+            assert np.array_equal(layer(x), expected)
+
+
+def test_own_states_of_any_layout(rng):
+    x = rng.standard_normal((4, 3, 3))
+    layer, plain = WithStates(5), rc.LSTM(5)
+    layer(x), plain(x)
+    plain.set_weights(layer.get_weights())
+    states = [np.ones((4, 5)), np.full((4, 5), 2.0)]
+    assert np.array_equal(layer(x), plain(x, initial_state=states))
+
+
 def test_a_failed_bidirectional_call_keeps_both_states(rng):
     layer = rc.Bidirectional(rc.LSTM(3, stateful=True))
     layer(rng.standard_normal((2, 4, 3)))
