@@ -11,7 +11,7 @@ from rnn_core import _engine
 from rnn_core._names import unknown
 from rnn_core._typing import Array
 
-Activation = Callable[[Any], Any]
+Activation = Callable[..., Any]
 
 _ALIASES = {"swish": "silu", "exp": "exponential", "hard_swish": "hard_silu"}
 
@@ -54,10 +54,16 @@ class Formula:
         self.name = self.__name__ = name
         self._function = function
 
-    def __call__(self, x: Any) -> Array:
-        """Return the activation of `x`, in float64 if `x` is, else in float32."""
+    def __call__(self, x: Any, **parameters: Any) -> Array:
+        """Return the activation of `x`, in float64 if `x` is, else in float32.
+
+        Args:
+            x: ``(batch, ..., features)``.
+            parameters: as of Keras's function of this name.
+        """
         x = np.asarray(x)
-        y: Array = self._function(x if x.dtype == np.float64 else x.astype(np.float32))
+        x = x if x.dtype == np.float64 else x.astype(np.float32)
+        y: Array = self._function(x, **parameters)
         return y
 
     def __repr__(self) -> str:
@@ -68,9 +74,30 @@ def _softplus(x: Array) -> Array:
     return _BUILT_IN["softplus"](x)
 
 
-def _log_softmax(x: Array) -> Array:
-    x = x - x.max(axis=-1, keepdims=True)
-    y: Array = x - np.log(np.exp(x).sum(axis=-1, keepdims=True))
+def _celu(x: Array, alpha: float = 1.0) -> Array:
+    """Barron 2017, Continuously Differentiable Exponential Linear Units."""
+    scale = x.dtype.type(alpha)
+    y: Array = np.maximum(x, 0) + scale * _BUILT_IN["elu"](np.minimum(x, 0) / scale)
+    return y
+
+
+def _hard_shrink(x: Array, threshold: float = 0.5) -> Array:
+    return np.where(np.abs(x) > threshold, x, x.dtype.type(0))
+
+
+def _soft_shrink(x: Array, threshold: float = 0.5) -> Array:
+    y: Array = x - np.clip(x, -threshold, threshold)
+    return y
+
+
+def _squareplus(x: Array, b: float = 4) -> Array:
+    y: Array = (x + np.sqrt(x * x + x.dtype.type(b))) / 2
+    return y
+
+
+def _log_softmax(x: Array, axis: int = -1) -> Array:
+    x = x - x.max(axis=axis, keepdims=True)
+    y: Array = x - np.log(np.exp(x).sum(axis=axis, keepdims=True))
     return y
 
 
@@ -81,24 +108,24 @@ def _glu(x: Array) -> Array:
     return y
 
 
-def _sparsemax(x: Array) -> Array:
+def _sparsemax(x: Array, axis: int = -1) -> Array:
     """Martins and Astudillo 2016, as Keras has it.
 
     The threshold is of all sums of the support, where the paper takes the last.
     """
+    x = np.moveaxis(x, axis, -1)
     ordered = -np.sort(-x, axis=-1)
     sums = np.cumsum(ordered, axis=-1)
     support = 1 + ordered * np.arange(1, x.shape[-1] + 1, dtype=x.dtype) > sums
     count = support.sum(axis=-1, keepdims=True, dtype=x.dtype)
     threshold = (np.where(support, sums, 0).sum(axis=-1, keepdims=True) - 1) / count
-    y: Array = np.maximum(x - threshold, 0)
-    return y
+    return np.moveaxis(np.maximum(x - threshold, 0), -1, axis)
 
 
 _FORMULAS = {
-    "celu": lambda x: _BUILT_IN["elu"](x),  # at alpha 1 they are one
+    "celu": _celu,
     "glu": _glu,
-    "hard_shrink": lambda x: np.where(np.abs(x) > 0.5, x, x.dtype.type(0)),
+    "hard_shrink": _hard_shrink,
     "hard_silu": lambda x: x * _BUILT_IN["hard_sigmoid"](x),
     "hard_tanh": lambda x: np.clip(x, -1, 1),
     "leaky_relu": lambda x: np.where(x < 0, x * x.dtype.type(0.2), x),
@@ -106,11 +133,11 @@ _FORMULAS = {
     "log_softmax": _log_softmax,
     "mish": lambda x: x * np.tanh(_softplus(x)),
     "relu6": lambda x: np.clip(x, 0, 6),
-    "soft_shrink": lambda x: x - np.clip(x, -0.5, 0.5),
+    "soft_shrink": _soft_shrink,
     "sparse_plus": lambda x: np.where(x < 1, np.square(np.maximum(x + 1, 0)) / 4, x),
     "sparse_sigmoid": lambda x: np.clip((x + 1) / 2, 0, 1),
     "sparsemax": _sparsemax,
-    "squareplus": lambda x: (x + np.sqrt(x * x + 4)) / 2,
+    "squareplus": _squareplus,
     "tanh_shrink": lambda x: x - np.tanh(x),
 }
 _BY_NAME: dict[str, BuiltIn | Formula] = {
@@ -131,8 +158,10 @@ def get(identifier: Any) -> Activation:
     if identifier is None:
         identifier = "linear"
     if isinstance(identifier, dict):
-        config = identifier.get("config")
+        config, given = identifier.get("config"), identifier
         identifier = config if isinstance(config, str) else identifier.get("class_name")
+        if identifier is None:
+            raise ValueError(f"activation is {given!r}, as a lambda is written: expected a name")
     if isinstance(identifier, str):
         name = _ALIASES.get(identifier, identifier)
         if name not in _BY_NAME:

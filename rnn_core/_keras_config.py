@@ -85,6 +85,10 @@ def to_keras3(part: Any) -> Any:
     if kind in _ABSENT:
         raise _absent(config["name"], f"is a {kind}")
     rest = {k: to_keras3(v) for k, v in part.items() if k not in ("class_name", "config")}
+    for node in rest.get("inbound_nodes", []):
+        # A mask that is kept from a call: Keras 3 does so by itself.
+        if node["kwargs"].get("mask") is False:
+            del node["kwargs"]["mask"]
     if class_name == "Operation":
         return {**_operation(config), **rest}
     known = class_name in LAYERS or class_name in _MODULES
@@ -141,19 +145,26 @@ def makes_mask(layer: Any) -> bool:
 
 
 def check_masks(nodes: Sequence[Node]) -> None:
-    """Raise ValueError if a mask that was made of several goes into a layer of itself.
+    """Raise ValueError for a mask that goes into a layer of itself where Keras 3 has another.
 
-    Keras 3 makes such a mask by operations that become part of the graph: they change the order of
-    its layers, by which it finds their weights, and Keras 2 makes another mask. In a graph of Keras
-    3 they stand there, and layers are given their outcome.
+    It has none where the layer is called with states too. One of several masks it makes by
+    operations that become part of the graph: they change the order of its layers, by which it finds
+    their weights, and Keras 2 makes another mask. In a graph of Keras 3 they stand there, and
+    layers are given their outcome.
     """
     # For each tensor with a mask, whether that is one made of several.
     joined: dict[SymbolicTensor, bool] = {}
     for node in nodes:
         layer, tensors = node.layer, flatten(node.inputs)
         inputs = [tensor for tensor in tensors if tensor in joined]
-        given = node.kwargs.get("mask") is not None
-        uses_mask = takes(layer.call, "mask") and not given
+        mask = node.kwargs.get("mask")
+        given = mask is not None and mask is not False
+        uses_mask = takes(layer.call, "mask") and mask is None
+        if uses_mask and inputs and node.kwargs.get("initial_state") is not None:
+            raise ValueError(
+                f"layer {layer.name!r} has initial states and a mask that comes with its inputs, "
+                "which Keras 3 does not use then: save as .safetensors"
+            )
         if uses_mask and any(joined[tensor] for tensor in inputs):
             raise ValueError(
                 f"layer {layer.name!r} has a mask that a layer below makes of several, which does "

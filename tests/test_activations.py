@@ -92,6 +92,11 @@ def test_an_unknown_name_gets_the_near_ones():
         _activations.get("sigmiod")
 
 
+def test_a_lambda_of_keras_2_is_refused():
+    with pytest.raises(ValueError, match="as a lambda is written: expected a name"):
+        _activations.get({"value": ("4wEAAAAA", None, None)})
+
+
 def test_a_call_keeps_its_argument():
     x = np.array([-1.0, 2.0], np.float32)
     y = _activations.get("relu")(x)

@@ -191,7 +191,12 @@ def _matmul(a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False
 
 
 def _named(name: str) -> Function:
-    return lambda x, **_: _activations.get(name)(x)
+    function = _activations.get(name)
+
+    def activation(x: Any, dtype: Any = None, **parameters: Any) -> Any:
+        return function(x, **parameters)
+
+    return activation
 
 
 def get_item(x: Array, key: Any) -> Array:
@@ -331,7 +336,7 @@ _ELEMENTWISE: dict[str, Function] = {
     **{name.capitalize(): getattr(np, name) for name in _UNARY.split()},
 }
 _ACTIVATIONS = {
-    "Celu": "elu",
+    "Celu": "celu",
     "HardShrink": "hard_shrink",
     "HardSigmoid": "hard_sigmoid",
     "HardSilu": "hard_silu",

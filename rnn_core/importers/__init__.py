@@ -47,11 +47,12 @@ def _load_zip(path: Path) -> Any:
 _LFS_POINTER = b"version https://"
 # Whether a file that begins so, and whose name ends so, is of a kind; the kind, and what loads it.
 _IMPORTERS: tuple[tuple[Callable[[bytes, str], bool], str, Callable[[Path], Any]], ...] = (
+    # Before the others: the length that it begins with may look like one of their signatures.
+    (looks_like_one, "safetensors", load_safetensors),
     (_begins(hdf5.SIGNATURE), "Keras HDF5 (.h5)", keras.load_h5),
     (_begins(keras_zip.SIGNATURE), "Keras archive (.keras), PyTorch (.pt, .pth)", _load_zip),
     (_begins(b"\x80"), "PyTorch before 1.6", _load_torch),
     (_begins(b"{"), "Keras architecture (.json)", keras.load_json),
-    (looks_like_one, "safetensors", load_safetensors),
     (_is_onnx, "ONNX (.onnx)", _load_onnx),
 )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from rnn_core._keras_weights import Source
 from rnn_core._layers.op import Operation
-from rnn_core._registry import custom_object
+from rnn_core._registry import LAYERS, custom_object
 from rnn_core.importers.keras_functions import operation
 
 # Classes of old, and what they are now.
@@ -125,8 +125,27 @@ def upgrade(config: Any, source: Source) -> Any:
     is_layer = not Operation.describes(config)
     if class_name in _MERGES and is_layer and source.is_before(3, 4):
         inner["keras_version"] = 2 if source.is_before(3) else 3.3
+    if class_name in LAYERS and LAYERS[class_name]._keras3_arguments and not source.is_before(3):
+        for node in config.get("inbound_nodes") or []:
+            _heed_states(node)
     _supply(class_name, inner, config)
     return {**config, "class_name": class_name, "config": inner}
+
+
+def _heed_states(node: Any) -> None:
+    """Say of a recurrent layer's call that it has no mask, if it is given states and no mask.
+
+    Keras 3 gives a layer its inputs' mask only where they are all the tensors it is called with.
+    """
+    if not isinstance(node, dict):
+        return
+    args, kwargs = node.get("args", []), node.get("kwargs", {})
+    given = {**dict(zip(("inputs", "initial_state", "mask"), args, strict=False)), **kwargs}
+    if given.get("initial_state") not in (None, []) and given.get("mask") is None:
+        if len(args) > 2:
+            args[2] = False
+        else:
+            node["kwargs"] = {**kwargs, "mask": False}
 
 
 def _check(class_name: str, inner: dict[str, Any]) -> None:

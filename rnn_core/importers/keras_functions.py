@@ -57,7 +57,7 @@ nn.softsign, math.softsign | Softsign
 nn.leaky_relu | LeakyRelu | | alpha>negative_slope
 nn.gelu | Gelu | | approximate
 nn.softmax | Softmax | | axis
-nn.log_softmax | LogSoftmax
+nn.log_softmax | LogSoftmax | | axis
 math.reduce_sum, reduce_sum | Sum | | axis keepdims
 math.reduce_mean, reduce_mean | Mean | | axis keepdims
 math.reduce_max, reduce_max | Max | | axis keepdims

@@ -23,7 +23,8 @@ ACTIVATIONS = (
     "tanh sigmoid hard_sigmoid relu linear elu selu softplus softsign exponential gelu "
     "swish softmax"
 )
-# Models of many layers, of which one form is enough.
+# Models that only Keras 3 can make, and those of many layers, of which one form is enough.
+KERAS_3 = {"operations"}
 ONE_FORM = {"images": (".keras",), "channels_first": (".h5",)}
 
 
@@ -118,6 +119,31 @@ def residual(k):
     return k.Model([ids, x], [L.GRU(4)(joined), L.LSTM(3)(steps), L.LSTM(3)(L.Maximum()([e, h]))])
 
 
+def translated(k):
+    L = k.layers
+    words, before = k.Input((5,), name="words"), k.Input((4,), name="before")
+    states = L.LSTM(3, return_state=True)(L.Embedding(10, 4, mask_zero=True)(words))[1:]
+    here = L.Embedding(10, 4, mask_zero=True)(before)
+    steps = L.LSTM(3, return_sequences=True)(here, initial_state=states)
+    both = L.Bidirectional(L.GRU(3))(here, initial_state=states)
+    return k.Model([words, before], [L.GRU(2)(steps), both, L.Dense(10)(steps)])
+
+
+def operations(k):
+    x, o = k.Input((4, 3)), k.ops
+    outputs = [
+        o.celu(x, 0.5),
+        o.hard_shrink(x, 0.9),
+        o.soft_shrink(x, 0.9),
+        o.squareplus(x, 2),
+        o.elu(x, 0.5),
+        o.leaky_relu(x, 0.4),
+        *(f(x, axis=1) for f in (o.log_softmax, o.softmax, o.sparsemax)),
+        *(f(x) for f in (o.celu, o.log_softmax, o.sparsemax, o.hard_shrink, o.soft_shrink)),
+    ]
+    return k.Model(x, outputs)
+
+
 def nested(k):
     L = k.layers
     inner_in = k.Input((5, 3))
@@ -207,6 +233,8 @@ def inputs(name, rng):
         x[rng.random((6, 8)) < 0.3] = -1
         x[:, 0] = 0.5  # a row with no step at all has no mean
         return [x]
+    if name == "translated":
+        return [rng.integers(0, 10, (6, n)) * (rng.random((6, n)) > 0.3) for n in (5, 4)]
     if name in ("graph", "residual"):
         ids = rng.integers(0, 10, (6, 7)) * (rng.random((6, 7)) > 0.3)
         x = rng.standard_normal((6, 5 if name == "graph" else 7, 6))
@@ -219,6 +247,7 @@ def inputs(name, rng):
         "convolved": (24, 3),
         "images": (6, 5, 2),
         "nested": (5, 3),
+        "operations": (4, 3),
         "stacked": (6, 3),
     }
     batch = 6 if name not in ONE_FORM else 2
@@ -231,9 +260,11 @@ MODELS = (
     convolved,
     graph,
     residual,
+    translated,
     nested,
     stacked,
     activations,
+    operations,
     conv_lstm,
     images,
     channels_first,
@@ -244,8 +275,8 @@ def main(*names):
     """Make the models of these names, or all."""
     HERE.mkdir(exist_ok=True)
     for make in [model for model in MODELS if model.__name__ in names or not names]:
-        for k, version in ((keras3, "k3"), (keras2, "k2")):
-            name = make.__name__
+        name = make.__name__
+        for k, version in ((keras3, "k3"), (keras2, "k2"))[: 1 if name in KERAS_3 else 2]:
             rng = np.random.default_rng(len(name))
             k.utils.set_random_seed(1)
             model = make(k)
