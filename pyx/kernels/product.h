@@ -5,7 +5,8 @@
  * SPDX-License-Identifier: MIT
  */
 
-#define MAX_ROWS (ACCUMULATORS / 2)
+/* Taller tiles would hold fewer strips, and load more for each product. */
+enum { MAX_ROWS = 6 };
 
 /* out = init + a.B for a tile of rows x strips, the sums in registers:
  *   out[row][strip][j] = init[row][strip][j] + sum_k a[row][k] * b[strip][k][j],  j < width
@@ -83,20 +84,9 @@ TILES(3)
 TILES(4)
 TILES(5)
 TILES(6)
-#if ACCUMULATORS >= 24
-TILES(7)
-TILES(8)
-TILES(9)
-TILES(10)
-TILES(11)
-TILES(12)
-#endif
 
 static tile_product *const tiles[MAX_ROWS][RNN_STRIPS][2] = {
-    NAMES(1), NAMES(2), NAMES(3), NAMES(4),  NAMES(5),  NAMES(6),
-#if ACCUMULATORS >= 24
-    NAMES(7), NAMES(8), NAMES(9), NAMES(10), NAMES(11), NAMES(12),
-#endif
+    NAMES(1), NAMES(2), NAMES(3), NAMES(4), NAMES(5), NAMES(6),
 };
 
 /* How many of so many strips at once: as many as registers hold, shared out evenly among tiles, for
@@ -109,10 +99,7 @@ static tile_product *const tiles[MAX_ROWS][RNN_STRIPS][2] = {
     {AT_ONCE_OF(rows, 1), AT_ONCE_OF(rows, 2), AT_ONCE_OF(rows, 3), AT_ONCE_OF(rows, 4)}
 
 static const unsigned char at_once[MAX_ROWS][RNN_STRIPS] = {
-    AT_ONCE(1), AT_ONCE(2), AT_ONCE(3), AT_ONCE(4),  AT_ONCE(5),  AT_ONCE(6),
-#if ACCUMULATORS >= 24
-    AT_ONCE(7), AT_ONCE(8), AT_ONCE(9), AT_ONCE(10), AT_ONCE(11), AT_ONCE(12),
-#endif
+    AT_ONCE(1), AT_ONCE(2), AT_ONCE(3), AT_ONCE(4), AT_ONCE(5), AT_ONCE(6),
 };
 
 /* All strips of a panel, for at most MAX_ROWS rows. */
