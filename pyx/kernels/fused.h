@@ -183,7 +183,7 @@ static tile_gates *const passes[RNN_CELLS][RNN_PARTS][PASSES][2] = {
 static inline int tile_height(ptrdiff_t rows) {
     if (rows <= MAX_ROWS)
         return (int)rows;
-    ptrdiff_t tiles = (rows + MAX_ROWS - 1) / MAX_ROWS;
+    ptrdiff_t tiles = (rows + EVEN_ROWS - 1) / EVEN_ROWS;
     return (int)((rows + tiles - 1) / tiles);
 }
 

@@ -5,8 +5,9 @@
  * SPDX-License-Identifier: MIT
  */
 
-/* Taller tiles would hold fewer strips, and load more for each product. */
-enum { MAX_ROWS = 6 };
+/* Rows of a tile. Those of many rows are tiles of six, which hold more strips than taller ones and
+ * load less for each product; eight alone are one tile, for two would load the weights twice. */
+enum { EVEN_ROWS = 6, MAX_ROWS = ACCUMULATORS < 16 ? EVEN_ROWS : 8 };
 
 /* out = init + a.B for a tile of rows x strips, the sums in registers:
  *   out[row][strip][j] = init[row][strip][j] + sum_k a[row][k] * b[strip][k][j],  j < width
@@ -84,9 +85,16 @@ TILES(3)
 TILES(4)
 TILES(5)
 TILES(6)
+#if ACCUMULATORS >= 16
+TILES(7)
+TILES(8)
+#endif
 
 static tile_product *const tiles[MAX_ROWS][RNN_STRIPS][2] = {
     NAMES(1), NAMES(2), NAMES(3), NAMES(4), NAMES(5), NAMES(6),
+#if ACCUMULATORS >= 16
+    NAMES(7), NAMES(8),
+#endif
 };
 
 /* How many of so many strips at once: as many as registers hold, shared out evenly among tiles, for
@@ -100,6 +108,9 @@ static tile_product *const tiles[MAX_ROWS][RNN_STRIPS][2] = {
 
 static const unsigned char at_once[MAX_ROWS][RNN_STRIPS] = {
     AT_ONCE(1), AT_ONCE(2), AT_ONCE(3), AT_ONCE(4), AT_ONCE(5), AT_ONCE(6),
+#if ACCUMULATORS >= 16
+    AT_ONCE(7), AT_ONCE(8),
+#endif
 };
 
 /* All strips of a panel, for at most MAX_ROWS rows. */
