@@ -236,6 +236,17 @@ static void check_layers(void) {
             }
 }
 
+/* Weights that fill L2, and steps that compute inputs of later ones. */
+static void check_long_sequences(void) {
+    static const size_t features[] = {5, 170, 180};
+    for (int cell = 0; cell < CELLS; cell++)
+        for (int i = 0; i < 3; i++) {
+            model m = make_model(cell, features[i], 170, 2);
+            check_batch(&m, 1, 60 + (size_t)(i + cell) * 5, 4 + 2 * i);
+            free_model(&m);
+        }
+}
+
 static void check_memory_of_the_caller(void) {
     model m = make_model(RNN_CORE_LSTM, 3, 9, 1);
     void *memory = scratch(rnn_core_layer_bytes(&m.config));
@@ -345,6 +356,7 @@ static void check_threads(void) {
 
 int main(void) {
     check_layers();
+    check_long_sequences();
     check_memory_of_the_caller();
     check_missing_kernels();
     check_configs();

@@ -231,6 +231,22 @@ def test_chunks_of_a_long_sequence(cell, units, batch, features, isa, rng):
         assert_equal([np.concatenate([outputs, more], axis=1), *states], whole)
 
 
+@pytest.mark.parametrize(("units", "features"), [(170, 5), (200, 200), (165, 180), (96, 100)])
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_lone_row_of_many_steps(cell, units, features, isa, rng):
+    plan, weights = make_plan(cell, oracle.random_weights(rng, cell, features, units))
+    x = normal(rng, 2, 125, features)
+    both = run(plan, x, units, cell=cell)
+    assert_near(both, oracle.run(cell, weights, x))
+    for timesteps in (59, 60, 61, 80, 99, 125):
+        part = x[:, :timesteps]
+        for options in ({}, {"go_backwards": True}):
+            both = run(plan, part, units, cell=cell, **options)
+            for row in range(2):
+                alone = run(plan, part[row : row + 1], units, cell=cell, **options)
+                assert_equal(alone, [array[row : row + 1] for array in both])
+
+
 @pytest.mark.parametrize("go_backwards", [False, True])
 @pytest.mark.parametrize("cell", CELLS)
 def test_the_last_output_alone(cell, go_backwards, isa, rng):

@@ -21,6 +21,23 @@ static int projects_by_step(const rnn_block *k) {
            k->layer->features <= FEW_FEATURES;
 }
 
+/* Weights that are read from L2 in each step: fewer are in L1, and where there are more, reading
+ * the kernel for so few steps at a time takes longer than is won. */
+enum { FEWEST_WEIGHTS = 24 * 1024, MOST_WEIGHTS = 512 * 1024 };
+
+/* Steps of a chunk that computes the z rows of the next, or 0. */
+static ptrdiff_t steps_ahead(const rnn_block *k) {
+    const rnn_packed *layer = k->layer;
+    const ptrdiff_t ahead = layer->kernels->packed->ahead;
+    const ptrdiff_t weights = rnn_weight_count(layer, layer->units);
+    const int able = k->rows == 1 && k->team == 1 && !k->batch->mask && layer->fused &&
+                     layer->parts == 1 && !projects_by_step(k);
+    const int pays = weights >= FEWEST_WEIGHTS && weights <= MOST_WEIGHTS &&
+                     rnn_weight_count(layer, layer->features) <= MOST_WEIGHTS &&
+                     k->batch->timesteps >= 3 * ahead;
+    return able && pays ? ahead : 0;
+}
+
 size_t rnn_lay_out(rnn_block *k, float *memory) {
     const rnn_packed *layer = k->layer;
     const rnn_batch *b = k->batch;
@@ -30,15 +47,18 @@ size_t rnn_lay_out(rnn_block *k, float *memory) {
     z_rows = z_rows > CHUNK_ROWS ? z_rows : CHUNK_ROWS;
     ptrdiff_t steps = z_rows > k->rows ? z_rows / k->rows : 1;
     steps = steps < b->timesteps ? steps : b->timesteps;
-    k->z_rows = projects_by_step(k) ? 0 : k->rows * steps;
+    k->ahead = steps_ahead(k);
+    k->z_rows = projects_by_step(k) ? 0 : k->ahead ? 2 * k->ahead : k->rows * steps;
     const ptrdiff_t c = 2 * state, scratch = c + (layer->cell == RNN_LSTM ? state : 0);
     const ptrdiff_t z = scratch + (layer->cell == RNN_GRU_BEFORE ? 2 * state : 0);
-    const ptrdiff_t size = (z + k->z_rows * layer->z_size + line - 1) / line * line;
+    const ptrdiff_t ahead_x = z + k->z_rows * layer->z_size;
+    const ptrdiff_t size = (ahead_x + k->ahead * layer->features + line - 1) / line * line;
     if (memory) {
         k->h = memory;
         k->c = memory + c;
         k->scratch = memory + scratch;
         k->z = memory + z;
+        k->ahead_x = memory + ahead_x;
     }
     return (size_t)size * sizeof(float);
 }
@@ -219,6 +239,18 @@ static void emit(const member *m, ptrdiff_t s) {
         rnn_emit(k->batch, k->first + i, s, m->now[i], (size_t)k->layer->units * sizeof(float));
 }
 
+/* Turns the inputs of a lone row's chunk that begins at `start`; returns whether there is one. */
+static int turn_inputs(const rnn_block *k, ptrdiff_t start) {
+    const rnn_batch *b = k->batch;
+    for (ptrdiff_t i = 0; i < k->ahead && start < b->timesteps; i++) {
+        const int past = start + i >= b->timesteps;
+        const float *x = past ? NULL : x_at(b, k->first, rnn_time(b, start + i));
+        for (ptrdiff_t j = 0; j < k->layer->features; j++)
+            k->ahead_x[j * k->ahead + i] = past ? 0 : x[j];
+    }
+    return start < b->timesteps;
+}
+
 /* Whether a block is one row that every step counts for, and one thread's. */
 static int is_lone_row(const member *m) {
     const rnn_block *k = m->block;
@@ -226,13 +258,14 @@ static int is_lone_row(const member *m) {
 }
 
 /* The steps [start, end) of a lone row: nothing to gather, nobody to wait for. */
-static void run_lone_row(member *m, ptrdiff_t start, ptrdiff_t end) {
+static void run_lone_row(member *m, ptrdiff_t start, ptrdiff_t end, const float *z,
+                         rnn_ahead *ahead) {
     const rnn_block *k = m->block;
     const rnn_batch *b = k->batch;
     const rnn_packed *layer = k->layer;
     const ptrdiff_t *ids = b->ids ? b->ids + k->first * b->timesteps : NULL;
     const int output = is_output(k);
-    const float *x = NULL, *z = k->z;
+    const float *x = NULL;
     float *c = k->c, *scratch = k->scratch;
     rnn_packed_step step = {
         .rows = 1,
@@ -244,6 +277,7 @@ static void run_lone_row(member *m, ptrdiff_t start, ptrdiff_t end) {
         .c = &c,
         .scratch = &scratch,
         .last = m->last[0],
+        .ahead = ahead,
     };
     for (ptrdiff_t s = start; s < end; s++) {
         const ptrdiff_t t = rnn_time(b, s);
@@ -254,12 +288,29 @@ static void run_lone_row(member *m, ptrdiff_t start, ptrdiff_t end) {
         if (output)
             m->next[0] = (float *)rnn_output(b, k->first, s);
         step.backwards = (s ^ k->turn) & 1;
+        if (ahead)
+            ahead->column = s - start;
         layer->kernels->packed->step(layer, 0, &step);
         z += k->z_rows ? layer->z_size : 0;
         float *h = m->now[0];
         m->now[0] = m->next[0];
         m->next[0] = h;
         emit(m, s);
+    }
+}
+
+/* All steps of a lone row, the next chunk's z rows computed along with each chunk. */
+static void run_ahead(member *m) {
+    const rnn_block *k = m->block;
+    const ptrdiff_t timesteps = k->batch->timesteps;
+    float *z = k->z, *next_z = k->z + k->ahead * k->layer->z_size;
+    project_chunk(m, 0, k->ahead);
+    for (ptrdiff_t start = 0, end; start < timesteps; start = end) {
+        end = timesteps - start < k->ahead ? timesteps : start + k->ahead;
+        rnn_ahead ahead = {.x = k->ahead_x, .z = next_z};
+        run_lone_row(m, start, end, z, turn_inputs(k, end) ? &ahead : NULL);
+        next_z = z;
+        z = ahead.z;
     }
 }
 
@@ -273,7 +324,7 @@ static void run_steps(member *m) {
         if (k->z_rows)
             project_chunk(m, start, end);
         if (is_lone_row(m)) {
-            run_lone_row(m, start, end);
+            run_lone_row(m, start, end, z, NULL);
             continue;
         }
         for (ptrdiff_t s = start; s < end; s++) {
@@ -297,18 +348,21 @@ static void run_member(rnn_team *team, int rank, void *argument) {
         m.now[i] = k->h + i * k->layer->row_size;
         m.next[i] = m.now[i] + k->rows * k->layer->row_size;
     }
-    run_steps(&m);
+    if (k->ahead)
+        run_ahead(&m);
+    else
+        run_steps(&m);
     if (m.rank == 0)
         store_rows(&m);
 }
 
-void rnn_run_block(rnn_block *k, int team, double microseconds) {
+void rnn_run_block(rnn_block *k, double microseconds) {
     k->turn = atomic_load_explicit(&k->layer->left->turn, memory_order_relaxed);
     atomic_store_explicit(&k->layer->left->turn, (int)(k->turn + k->batch->timesteps),
                           memory_order_relaxed);
     load_states(k);
-    if (team > 1)
-        rnn_together(team, microseconds, run_member, k);
+    if (k->team > 1)
+        rnn_together(k->team, microseconds, run_member, k);
     else
         run_member(NULL, 0, k);
 }

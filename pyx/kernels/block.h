@@ -11,9 +11,12 @@ typedef struct {
     const rnn_packed *layer;
     const rnn_batch *batch;
     ptrdiff_t first, rows;
+    int team;         /* threads that share its panels */
     int turn;         /* parity of the steps that take the panels from the last */
     ptrdiff_t z_rows; /* of a chunk, at most; none if steps project their rows themselves */
-    float *z;         /* (z_rows, z_size) */
+    ptrdiff_t ahead;  /* steps of a chunk whose z rows the chunk before computes; 0: none does */
+    float *z;         /* (z_rows, z_size), two such chunks' in turn */
+    float *ahead_x;   /* (features, ahead) */
     float *h;         /* (2, rows, row_size): the states before a step and after it, in turn; the
                        * first ones only, if h is computed among the outputs */
     float *c;         /* (rows, row_size), RNN_LSTM only */
@@ -25,7 +28,7 @@ typedef struct {
 size_t rnn_lay_out(rnn_block *k, float *memory);
 
 /* All steps of a block that is laid out, from the batch's states to its states and outputs: on the
- * caller's thread, or shared by a team that saves `microseconds` of one thread. */
-void rnn_run_block(rnn_block *k, int team, double microseconds);
+ * caller's thread, or shared by its team that saves `microseconds` of one thread. */
+void rnn_run_block(rnn_block *k, double microseconds);
 
 #endif

@@ -2,7 +2,9 @@
  *
  * Needs ISA, the table's name as a token, VECTOR_BYTES, the width of its registers, ACCUMULATORS,
  * how many of them a product may fill with sums: the rest hold its factors, and UNROLL, how many
- * products it adds to a sum at a time: one, where the compiler would load more factors than fit.
+ * products it adds to a sum at a time: one, where the compiler would load more factors than fit,
+ * and AHEAD, of how many later steps a lone row's step projects a column, 0 for none: their sums
+ * take as many registers beside the step's own.
  * SPDX-License-Identifier: MIT
  */
 #include "kernels.h"

@@ -120,18 +120,27 @@ ptrdiff_t rnn_weight_count(const rnn_packed *layer, ptrdiff_t depth);
  * weights a nanosecond. */
 double rnn_microseconds(const rnn_packed *layer, ptrdiff_t depth, ptrdiff_t rows);
 
+/* Later steps of a lone row, as many as rnn_packed_functions.ahead: a step computes a column of
+ * vectors of their z rows in each panel, while its recurrent kernel is on its way from L2. */
+typedef struct {
+    const float *x; /* IN (features, ahead) */
+    float *z;       /* OUT (ahead, z_size) */
+    ptrdiff_t column;
+} rnn_ahead;
+
 /* One time step of `rows` rows, each given by a pointer. */
 typedef struct {
     ptrdiff_t rows;
-    const float *const *x; /* IN (features,), or ... */
-    const float *const *z; /* IN ... not NULL: z rows: x.W + b */
-    const float *const *a; /* IN (units,): what is multiplied: h, in part 1 r * h */
-    const float *const *h; /* IN (row_size,) */
-    float *const *next_h;  /* OUT (row_size,), none of the rows of h */
-    float *const *c;       /* INOUT (row_size,), aligned; RNN_LSTM only */
-    float *const *scratch; /* (2, row_size), aligned: z and r * h of RNN_GRU_BEFORE only */
-    ptrdiff_t first, last; /* panels to do */
-    int backwards;         /* panels from the last: some of its weights may still be in cache */
+    const float *const *x;  /* IN (features,), or ... */
+    const float *const *z;  /* IN ... not NULL: z rows: x.W + b */
+    const float *const *a;  /* IN (units,): what is multiplied: h, in part 1 r * h */
+    const float *const *h;  /* IN (row_size,) */
+    float *const *next_h;   /* OUT (row_size,), none of the rows of h */
+    float *const *c;        /* INOUT (row_size,), aligned; RNN_LSTM only */
+    float *const *scratch;  /* (2, row_size), aligned: z and r * h of RNN_GRU_BEFORE only */
+    ptrdiff_t first, last;  /* panels to do */
+    int backwards;          /* panels from the last: some of its weights may still be in cache */
+    const rnn_ahead *ahead; /* or NULL; fused layers of one part and one row only */
 } rnn_packed_step;
 
 /* part 0, and where the cell has it part 1 */
@@ -144,6 +153,7 @@ typedef void rnn_packed_project_function(const rnn_packed *layer, int part, ptrd
 
 struct rnn_packed_functions {
     ptrdiff_t lanes;
+    ptrdiff_t ahead; /* 0: no step computes z rows of later ones */
     rnn_packed_step_function *step;
     rnn_packed_project_function *project;
 };

@@ -10,6 +10,48 @@ INLINE void add_row_product(const int strips, const int vectors, const rnn_matri
     add_product(1, strips, vectors, matrix->depth, &a, b, (vec(*)[COLUMNS])sum);
 }
 
+/* later[t] += x[t][k] * W[k][column], with w at its row k and x at the row k of what is turned. */
+INLINE void add_ahead(const float *x, const float *w, vec *later) {
+    const vec weight = T(load)(w);
+    UNROLLED for (int t = 0; t < AHEAD; t++) later[t] += T(broadcast)(x[t]) * weight;
+}
+
+/* sum += h.U, and z = x.W + b in a column of the panel for later steps: their products have the
+ * registers and the time that the other has to spare. */
+INLINE void add_both_products(const int strips, const int vectors, const rnn_packed *layer,
+                              const rnn_panel *panel, const rnn_packed_step *s, vec *sum) {
+    const rnn_part *part = &layer->part[0];
+    const ptrdiff_t depth = layer->units, features = layer->features, width = vectors * LANES;
+    const ptrdiff_t before = part->cut.gates * panel->before;
+    const ptrdiff_t strip = s->ahead->column / vectors, vector = s->ahead->column % vectors;
+    const ptrdiff_t z_at = before + s->ahead->column * LANES;
+    const float *b = part->recurrent_kernel.strips + depth * before;
+    const float *w = part->kernel.strips + features * (before + strip * width) + vector * LANES;
+    const float *x = s->ahead->x;
+    vec later[AHEAD];
+    UNROLLED for (int t = 0; t < AHEAD; t++) later[t] = T(load)(layer->bias + z_at);
+    ptrdiff_t k = 0;
+    for (; k < depth && k < features; k++) {
+        add_outer(1, strips, vectors, depth, k, s->a, b + k * width, (vec(*)[COLUMNS])sum);
+        add_ahead(x + k * AHEAD, w + k * width, later);
+    }
+    for (ptrdiff_t i = k; i < depth; i++)
+        add_outer(1, strips, vectors, depth, i, s->a, b + i * width, (vec(*)[COLUMNS])sum);
+    for (; k < features; k++)
+        add_ahead(x + k * AHEAD, w + k * width, later);
+    UNROLLED for (int t = 0; t < AHEAD; t++)
+        T(store)(s->ahead->z + t * layer->z_size + z_at, later[t]);
+}
+
+INLINE void add_recurrent_product(const int strips, const int vectors, const rnn_packed *layer,
+                                  const rnn_panel *panel, const rnn_packed_step *s, vec *sum) {
+    const rnn_part *part = &layer->part[0];
+    if (AHEAD && s->ahead && s->ahead->column < strips * vectors)
+        add_both_products(strips, vectors, layer, panel, s, sum);
+    else
+        add_row_product(strips, vectors, &part->recurrent_kernel, &part->cut, panel, s->a[0], sum);
+}
+
 /* sum = x.W + b, or the z row that has it. */
 INLINE void begin_sums(const int strips, const int vectors, const rnn_packed *layer,
                        const rnn_panel *panel, const rnn_packed_step *s, vec *sum) {
@@ -23,12 +65,11 @@ INLINE void begin_sums(const int strips, const int vectors, const rnn_packed *la
 
 INLINE void lstm_panel(const int vectors, const rnn_packed *layer, const rnn_panel *panel,
                        const rnn_packed_step *s) {
-    const rnn_part *part = &layer->part[0];
     float *c = s->c[0] + panel->before, *h = s->next_h[0] + panel->before;
     vec sum[COLUMNS], new_c[2];
     ratio o[2];
     begin_sums(4, vectors, layer, panel, s, sum);
-    add_row_product(4, vectors, &part->recurrent_kernel, &part->cut, panel, s->a[0], sum);
+    add_recurrent_product(4, vectors, layer, panel, s, sum);
     UNROLLED for (int v = 0; v < vectors; v++) {
         const vec gates[] = {sum[v], sum[vectors + v], sum[2 * vectors + v], sum[3 * vectors + v]};
         new_c[v] = lstm_c(layer, 1, gates, T(load)(c + v * LANES), &o[v]);
@@ -40,7 +81,6 @@ INLINE void lstm_panel(const int vectors, const rnn_packed *layer, const rnn_pan
 
 INLINE void gru_after_panel(const int vectors, const rnn_packed *layer, const rnn_panel *panel,
                             const rnn_packed_step *s) {
-    const rnn_part *part = &layer->part[0];
     const float *h = s->h[0] + panel->before, *bias = layer->recurrent_bias + panel->before;
     float *next_h = s->next_h[0] + panel->before;
     vec sum[COLUMNS], x_sum[2], acted_on[2];
@@ -50,7 +90,7 @@ INLINE void gru_after_panel(const int vectors, const rnn_packed *layer, const rn
         x_sum[v] = sum[CANDIDATE * vectors + v];
         sum[CANDIDATE * vectors + v] = T(load)(bias + v * LANES);
     }
-    add_row_product(3, vectors, &part->recurrent_kernel, &part->cut, panel, s->a[0], sum);
+    add_recurrent_product(3, vectors, layer, panel, s, sum);
     UNROLLED for (int v = 0; v < vectors; v++) {
         const vec gates[] = {sum[v], sum[vectors + v], sum[2 * vectors + v]};
         acted_on[v] = gru_after_r(layer, 1, gates, x_sum[v], &z[v]);
@@ -61,10 +101,9 @@ INLINE void gru_after_panel(const int vectors, const rnn_packed *layer, const rn
 
 INLINE void simple_rnn_panel(const int strips, const int vectors, const rnn_packed *layer,
                              const rnn_panel *panel, const rnn_packed_step *s) {
-    const rnn_part *part = &layer->part[0];
     vec sum[COLUMNS];
     begin_sums(strips, vectors, layer, panel, s, sum);
-    add_row_product(strips, vectors, &part->recurrent_kernel, &part->cut, panel, s->a[0], sum);
+    add_recurrent_product(strips, vectors, layer, panel, s, sum);
     UNROLLED for (int j = 0; j < strips * vectors; j++)
         T(store)(s->next_h[0] + panel->before + j * LANES, simple_rnn(layer, 1, sum[j]));
 }
@@ -94,6 +133,9 @@ static row_panel *const row_panels[RNN_CELLS][COLUMNS + 1] = {
     [RNN_GRU_AFTER] = {NULL, gru_after_panel_1, gru_after_panel_2},
 };
 
+/* So every column gets its turn within the steps that it is computed for. */
+_Static_assert(!AHEAD || AHEAD >= COLUMNS, "columns that no step computes");
+
 static void step_row(const rnn_packed *layer, const rnn_packed_step *s) {
     for (ptrdiff_t i = s->first; i < s->last; i++) {
         const ptrdiff_t turned = s->backwards ? s->first + s->last - 1 - i : i;
@@ -110,4 +152,4 @@ static void step_packed(const rnn_packed *layer, int part, const rnn_packed_step
         step_rows(layer, part, s);
 }
 
-static const rnn_packed_functions packed_functions = {LANES, step_packed, project_packed};
+static const rnn_packed_functions packed_functions = {LANES, AHEAD, step_packed, project_packed};

@@ -30,6 +30,7 @@ static double estimate(const rnn_packed *layer, const rnn_batch *b) {
 static rnn_block block_of(const work *w, int i) {
     const rnn_batch *b = &w->batches[i / w->blocks];
     rnn_block k = {.layer = w->layers[i / w->blocks], .batch = b};
+    k.team = w->team;
     k.first = i % w->blocks * w->block_rows;
     k.rows = b->rows - k.first < w->block_rows ? b->rows - k.first : w->block_rows;
     return k;
@@ -41,7 +42,7 @@ static void run_block(int i, int thread, void *argument) {
     if (k.rows <= 0)
         return;
     rnn_lay_out(&k, (float *)(w->memory + w->memory_bytes * (size_t)thread));
-    rnn_run_block(&k, w->team, w->microseconds);
+    rnn_run_block(&k, w->microseconds);
 }
 
 /* Splits batches into blocks for `threads` threads, or if there are too few rows for that, and

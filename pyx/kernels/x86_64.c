@@ -5,4 +5,5 @@
 #define VECTOR_BYTES 16
 #define ACCUMULATORS 12
 #define UNROLL 1
+#define AHEAD 0
 #include "kernels_impl.h"

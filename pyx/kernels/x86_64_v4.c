@@ -5,4 +5,5 @@
 #define VECTOR_BYTES 64
 #define ACCUMULATORS 24
 #define UNROLL 4
+#define AHEAD 20
 #include "kernels_impl.h"
