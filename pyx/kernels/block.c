@@ -239,16 +239,18 @@ static void emit(const member *m, ptrdiff_t s) {
         rnn_emit(k->batch, k->first + i, s, m->now[i], (size_t)k->layer->units * sizeof(float));
 }
 
-/* Turns the inputs of a lone row's chunk that begins at `start`; returns whether there is one. */
-static int turn_inputs(const rnn_block *k, ptrdiff_t start) {
+/* Turns the inputs of a lone row's chunk that begins at `start`; the last one stands for those that
+ * are missing. */
+static void turn_inputs(const rnn_block *k, ptrdiff_t start) {
     const rnn_batch *b = k->batch;
-    for (ptrdiff_t i = 0; i < k->ahead && start < b->timesteps; i++) {
-        const int past = start + i >= b->timesteps;
-        const float *x = past ? NULL : x_at(b, k->first, rnn_time(b, start + i));
-        for (ptrdiff_t j = 0; j < k->layer->features; j++)
-            k->ahead_x[j * k->ahead + i] = past ? 0 : x[j];
+    const float *x[RNN_BLOCK_ROWS];
+    for (ptrdiff_t i = 0; i < k->ahead; i++) {
+        const ptrdiff_t s = start + i < b->timesteps ? start + i : b->timesteps - 1;
+        x[i] = x_at(b, k->first, rnn_time(b, s));
     }
-    return start < b->timesteps;
+    for (ptrdiff_t j = 0; j < k->layer->features; j++)
+        for (ptrdiff_t i = 0; i < k->ahead; i++)
+            k->ahead_x[j * k->ahead + i] = x[i][j];
 }
 
 /* Whether a block is one row that every step counts for, and one thread's. */
@@ -308,7 +310,9 @@ static void run_ahead(member *m) {
     for (ptrdiff_t start = 0, end; start < timesteps; start = end) {
         end = timesteps - start < k->ahead ? timesteps : start + k->ahead;
         rnn_ahead ahead = {.x = k->ahead_x, .z = next_z};
-        run_lone_row(m, start, end, z, turn_inputs(k, end) ? &ahead : NULL);
+        if (end < timesteps)
+            turn_inputs(k, end);
+        run_lone_row(m, start, end, z, end < timesteps ? &ahead : NULL);
         next_z = z;
         z = ahead.z;
     }
