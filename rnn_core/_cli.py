@@ -10,7 +10,8 @@ import platform
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     `verify` returns 1 if outputs differ.
     """
     options = _parser().parse_args(arguments)
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _stop)
     try:
-        status = options.command(options) or 0
+        with _cleaning_up_on_sigterm():
+            status = options.command(options) or 0
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
@@ -47,8 +47,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(status)
 
 
+@contextmanager
+def _cleaning_up_on_sigterm() -> Iterator[None]:
+    """End as after an error on SIGTERM, so that temporary files go."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
 def _stop(number: int, frame: Any) -> None:
-    """End as after an error, so that temporary files go."""
     raise SystemExit(128 + number)
 
 

@@ -4,6 +4,7 @@ import csv
 import gzip
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -295,6 +296,18 @@ def test_an_older_output_survives_a_broken_run(tmp_path, monkeypatch):
     assert _cli.main(["score", str(MODEL), str(tmp_path / "good.npy"), "-o", str(out)]) == 2
     assert out.read_text() == "kept"
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_the_callers_handler_of_sigterm_stays(capsys):
+    def handler(number, frame):
+        raise AssertionError
+
+    before = signal.signal(signal.SIGTERM, handler)
+    try:
+        assert _cli.main(["info"]) == 0
+        assert signal.getsignal(signal.SIGTERM) is handler
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_inspect(capsys):
