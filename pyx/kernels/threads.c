@@ -107,7 +107,9 @@ static double wait_while(atomic_uint *value, unsigned old) {
     return microseconds() - begin;
 }
 
-/* Wakes those that wait for a value that has changed; returns whether there were any. */
+/* Wakes those that wait for a value; returns whether there were any. What has changed it was a
+ * read-modify-write, which the load of `sleepers` does not overtake: a store it may overtake in an
+ * emulator (QEMU 7 runs arm64's seq_cst ones so on x86). */
 static int announce(void) {
     if (!atomic_load(&pool.sleepers))
         return 0;
@@ -127,7 +129,7 @@ int rnn_team_wait(rnn_team *team, int rank) {
         atomic_store(&team->last_round, round);
     if (atomic_fetch_add(&team->arrived, 1) == team->size - 1) {
         atomic_store(&team->arrived, 0);
-        atomic_store(&team->round, round + 1);
+        atomic_exchange(&team->round, round + 1);
         announce();
     } else {
         const double lost = wait_while(&team->round, round);
@@ -331,7 +333,7 @@ void rnn_together(int threads, double alone, rnn_team_work *work, void *argument
                 relax();
             const unsigned came = close_job(threads - 1);
             complete = came == (unsigned)threads - 1;
-            atomic_store(&pool.decided, complete ? GO : GIVE_UP);
+            atomic_exchange(&pool.decided, complete ? GO : GIVE_UP);
             announce();
             if (complete)
                 work(&pool.team, 0, argument);
