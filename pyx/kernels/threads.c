@@ -40,12 +40,13 @@ static struct {
     atomic_int sleepers;
     atomic_int workers; /* numbered from 1 */
     atomic_int wanted;  /* the others are aside, and take no job */
-    /* The job: workers join by taking a place, whose number is their rank. */
+    /* The job: workers join by taking a place, whose number is their rank. Above the places that
+     * are left stands the job's number, so that nobody takes one of a later job. */
     rnn_team_work *work;
     void *argument;
     rnn_team team;
     atomic_uint job;
-    atomic_int places;
+    _Atomic(uint64_t) places;
     atomic_uint decided;
     atomic_uint finished;
     /* Microseconds that the caller's thread has lost to a team that others keep off the cores,
@@ -139,12 +140,13 @@ int rnn_team_wait(rnn_team *team, int rank) {
     return atomic_load_explicit(&team->last_round, memory_order_relaxed) != round;
 }
 
-/* Returns a rank from 1, or 0 if there is no place left. */
-static int join(void) {
-    int left = atomic_load(&pool.places);
-    while (left > 0 && !atomic_compare_exchange_weak(&pool.places, &left, left - 1))
-        ;
-    return left;
+/* Returns a rank from 1, or 0 if there is no place left for this worker. */
+static int join(int number) {
+    uint64_t left = atomic_load(&pool.places);
+    while ((uint32_t)left && number <= atomic_load(&pool.wanted))
+        if (atomic_compare_exchange_weak(&pool.places, &left, left - 1))
+            return (int)(uint32_t)left;
+    return 0;
 }
 
 /* A worker that wakes on the caller's core takes turns with it until the system notices that
@@ -180,16 +182,17 @@ static int stand_aside(int number) {
     return 1;
 }
 
-static void *worker(void *number) {
+static void *worker(void *argument) {
+    const int number = (int)(intptr_t)argument;
     unsigned seen = 0;
     for (int spins = SPINS;;) {
         if (!spin_while(&pool.job, seen, spins))
             sleep_while(&pool.job, seen);
-        if (stand_aside((int)(intptr_t)number))
+        if (stand_aside(number))
             continue;
         seen = atomic_load(&pool.job);
         step_aside();
-        const int rank = join();
+        const int rank = join(number);
         spins = rank ? SPINS : LONG_SPINS;
         if (!rank)
             continue;
@@ -272,7 +275,7 @@ static void open_job(int places, decision decided, rnn_team_work *work, void *ar
     atomic_store(&pool.decided, decided);
     atomic_store(&pool.finished, 0);
     mark_core();
-    atomic_store(&pool.places, places);
+    atomic_store(&pool.places, (uint64_t)(atomic_load(&pool.job) + 1) << 32 | (uint32_t)places);
     atomic_fetch_add(&pool.job, 1);
     /* One that has woken on this core can step aside at once. */
     if (announce())
@@ -281,7 +284,7 @@ static void open_job(int places, decision decided, rnn_team_work *work, void *ar
 
 /* Lets nobody else in, and returns how many of `places` workers came. */
 static unsigned close_job(int places) {
-    return (unsigned)(places - atomic_exchange(&pool.places, 0));
+    return (unsigned)places - (uint32_t)atomic_exchange(&pool.places, 0);
 }
 
 static void wait_for(unsigned workers) {
@@ -329,7 +332,7 @@ void rnn_together(int threads, double alone, rnn_team_work *work, void *argument
             pool.lost = 0;
             pool.most_lost = 60 + alone / 2;
             open_job(threads - 1, UNDECIDED, work, argument);
-            while (atomic_load(&pool.places) > 0 && microseconds() < begin + patience)
+            while ((uint32_t)atomic_load(&pool.places) && microseconds() < begin + patience)
                 relax();
             const unsigned came = close_job(threads - 1);
             complete = came == (unsigned)threads - 1;

@@ -15,8 +15,7 @@ int rnn_team_size(const rnn_team *team);
  * members off the cores. Rank 0 then does the rest of the work alone, and the others return. */
 int rnn_team_wait(rnn_team *team, int rank);
 
-/* Has threads beyond so many, the caller's among them, take no work until there may be more; each
- * may still take a job that it was about to. */
+/* Has threads beyond so many, the caller's among them, take no work until there may be more. */
 void rnn_keep_threads(int threads);
 
 /* Nothing that the calling thread does is worth sharing from now on. */
