@@ -21,6 +21,11 @@ static int projects_by_step(const rnn_block *k) {
            k->layer->features <= FEW_FEATURES;
 }
 
+/* Whether a block is one row that every step counts for. */
+static int is_lone_row(const rnn_block *k) {
+    return k->rows == 1 && !k->batch->mask && k->layer->parts == 1;
+}
+
 /* Weights that are read from L2 in each step: fewer are in L1, and where there are more, reading
  * the kernel for so few steps at a time takes longer than is won. */
 enum { FEWEST_WEIGHTS = 24 * 1024, MOST_WEIGHTS = 512 * 1024 };
@@ -30,8 +35,7 @@ static ptrdiff_t steps_ahead(const rnn_block *k) {
     const rnn_packed *layer = k->layer;
     const ptrdiff_t ahead = layer->kernels->packed->ahead;
     const ptrdiff_t weights = rnn_weight_count(layer, layer->units);
-    const int able = k->rows == 1 && k->team == 1 && !k->batch->mask && layer->fused &&
-                     layer->parts == 1 && !projects_by_step(k);
+    const int able = is_lone_row(k) && k->team == 1 && layer->fused && !projects_by_step(k);
     const int pays = weights >= FEWEST_WEIGHTS && weights <= MOST_WEIGHTS &&
                      rnn_weight_count(layer, layer->features) <= MOST_WEIGHTS &&
                      k->batch->timesteps >= 3 * ahead;
@@ -253,12 +257,6 @@ static void turn_inputs(const rnn_block *k, ptrdiff_t start) {
             k->ahead_x[j * k->ahead + i] = x[i][j];
 }
 
-/* Whether a block is one row that every step counts for, and one thread's. */
-static int is_lone_row(const member *m) {
-    const rnn_block *k = m->block;
-    return k->rows == 1 && !k->batch->mask && !m->team && k->layer->parts == 1;
-}
-
 /* The steps [start, end) of a lone row: nothing to gather, nobody to wait for. */
 static void run_lone_row(member *m, ptrdiff_t start, ptrdiff_t end, const float *z,
                          rnn_ahead *ahead) {
@@ -327,7 +325,7 @@ static void run_steps(member *m) {
         float *z = k->z;
         if (k->z_rows)
             project_chunk(m, start, end);
-        if (is_lone_row(m)) {
+        if (is_lone_row(k) && !m->team) {
             run_lone_row(m, start, end, z, NULL);
             continue;
         }

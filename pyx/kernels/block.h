@@ -15,12 +15,12 @@ typedef struct {
     int turn;         /* parity of the steps that take the panels from the last */
     ptrdiff_t z_rows; /* of a chunk, at most; none if steps project their rows themselves */
     ptrdiff_t ahead;  /* steps of a chunk whose z rows the chunk before computes; 0: none does */
-    float *z;         /* (z_rows, z_size), two such chunks' in turn */
-    float *ahead_x;   /* (features, ahead) */
-    float *h;         /* (2, rows, row_size): the states before a step and after it, in turn; the
-                       * first ones only, if h is computed among the outputs */
-    float *c;         /* (rows, row_size), RNN_LSTM only */
-    float *scratch;   /* (rows, 2, row_size), RNN_GRU_BEFORE only */
+    float *z;       /* (z_rows, z_size): a chunk's, or that of two where one computes the next's */
+    float *ahead_x; /* (features, ahead) */
+    float *h;       /* (2, rows, row_size): the states before a step and after it, in turn; the
+                     * first ones only, if h is computed among the outputs */
+    float *c;       /* (rows, row_size), RNN_LSTM only */
+    float *scratch; /* (rows, 2, row_size), RNN_GRU_BEFORE only */
 } rnn_block;
 
 /* Sets the arrays of a block of `rows` rows, one after the other, if there is memory, aligned to

@@ -133,8 +133,8 @@ static row_panel *const row_panels[RNN_CELLS][COLUMNS + 1] = {
     [RNN_GRU_AFTER] = {NULL, gru_after_panel_1, gru_after_panel_2},
 };
 
-/* So every column gets its turn within the steps that it is computed for. */
-_Static_assert(!AHEAD || AHEAD >= COLUMNS, "columns that no step computes");
+/* Every column gets its turn within as many steps, and they are gathered in a block's rows. */
+_Static_assert(!AHEAD || (AHEAD >= COLUMNS && AHEAD <= RNN_BLOCK_ROWS), "steps ahead");
 
 static void step_row(const rnn_packed *layer, const rnn_packed_step *s) {
     for (ptrdiff_t i = s->first; i < s->last; i++) {
